@@ -1,0 +1,142 @@
+"""The audit trail: one call to record what somebody or something did."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from apps.core.models import AuditEvent, AuditSeal
+from apps.core.tenancy import current_scope
+
+#: Rows are sealed once no transaction that recorded them can still be open.
+SEAL_AFTER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acted: a member (``user_id`` set) or a part of the system such as ``system:poll``."""
+
+    label: str
+    user_id: int | None = None
+    ip: str | None = None
+    user_agent: str = ""
+
+    @classmethod
+    def system(cls, name: str) -> Actor:
+        """The portal itself, by the name of the part that acted."""
+        return cls(label=f"system:{name}")
+
+
+def build_event(
+    *,
+    action: str,
+    subject_kind: str,
+    subject_id: int | None,
+    actor: Actor,
+    at: datetime,
+    data: Mapping[str, Any] | None = None,
+    store_id: int | None = None,
+) -> AuditEvent:
+    """An unsaved event, for callers that insert many at once."""
+    return AuditEvent(
+        merchant_id=current_scope().merchant_id,
+        at=at,
+        actor_id=actor.user_id,
+        actor=actor.label[:160],
+        action=action,
+        subject_kind=subject_kind,
+        subject_id=subject_id,
+        store_id=store_id,
+        data=dict(data or {}),
+        ip=actor.ip,
+        user_agent=actor.user_agent[:200],
+    )
+
+
+def record(
+    *,
+    action: str,
+    subject_kind: str,
+    subject_id: int | None,
+    actor: Actor,
+    at: datetime,
+    data: Mapping[str, Any] | None = None,
+    store_id: int | None = None,
+) -> None:
+    """Write one event in the caller's transaction. ``action`` is ``noun.verb``; ``data`` is JSON without secrets."""
+    build_event(
+        action=action,
+        subject_kind=subject_kind,
+        subject_id=subject_id,
+        actor=actor,
+        at=at,
+        data=data,
+        store_id=store_id,
+    ).save(force_insert=True)
+
+
+def _canonical(row: AuditEvent) -> bytes:
+    fields = (
+        row.pk,
+        row.at.astimezone(UTC).isoformat(),
+        row.recorded_at.astimezone(UTC).isoformat(),
+        row.actor_id,
+        row.actor,
+        row.action,
+        row.subject_kind,
+        row.subject_id,
+        row.store_id,
+        row.data,
+        row.ip,
+        row.user_agent,
+    )
+    return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(previous: bytes, from_at: datetime, to_at: datetime) -> tuple[bytes, int]:
+    chain = hashlib.sha256(previous)
+    count = 0
+    rows = AuditEvent.objects.filter(recorded_at__gte=from_at, recorded_at__lt=to_at)
+    for row in rows.order_by("recorded_at", "pk").iterator(chunk_size=2000):
+        chain.update(_canonical(row))
+        count += 1
+    return chain.digest(), count
+
+
+@transaction.atomic
+def seal(*, now: datetime) -> AuditSeal | None:
+    """Seal the merchant's rows recorded since the last seal and at least five minutes old; None if there are none."""
+    last = AuditSeal.objects.order_by("-sequence").select_for_update().first()
+    from_at = last.to_at if last else datetime(2000, 1, 1, tzinfo=UTC)
+    to_at = now - SEAL_AFTER
+    if to_at <= from_at:
+        return None
+    digest, count = _digest(bytes(last.digest) if last else b"", from_at, to_at)
+    if count == 0:
+        return None
+    link = AuditSeal(
+        sequence=last.sequence + 1 if last else 1,
+        from_at=from_at,
+        to_at=to_at,
+        row_count=count,
+        digest=digest,
+        sealed_at=now,
+    )
+    link.save(force_insert=True)
+    return link
+
+
+def broken_links() -> Iterator[AuditSeal]:
+    """The seals whose rows were changed, removed or added afterwards, oldest first."""
+    previous = b""
+    for link in AuditSeal.objects.order_by("sequence"):
+        digest, count = _digest(previous, link.from_at, link.to_at)
+        if digest != bytes(link.digest) or count != link.row_count:
+            yield link
+        previous = bytes(link.digest)

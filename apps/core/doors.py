@@ -1,0 +1,34 @@
+"""Opening a merchant's scope from a public token."""
+
+from __future__ import annotations
+
+import secrets
+
+from apps.core.models import Door, door_hash
+
+#: Letters and digits that print and read without mistakes: no 0/O, 1/l/I.
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+class DoorNotFound(Exception):
+    """No door of that kind has this token."""
+
+
+def new_token(length: int = 12) -> str:
+    """A random token; 12 characters carry about 70 bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def make_door(*, kind: str, token: str, merchant_id: int, subject_id: int) -> Door:
+    """Let ``token`` open ``merchant_id``'s scope for ``subject_id``."""
+    return Door.objects.create(
+        kind=kind, token_hash=door_hash(token), merchant_id=merchant_id, subject_id=subject_id
+    )
+
+
+def find_door(*, kind: str, token: str) -> Door:
+    """The door that ``token`` opens. Raises DoorNotFound."""
+    door = Door.objects.filter(kind=kind, token_hash=door_hash(token)).first()
+    if door is None:
+        raise DoorNotFound(kind)
+    return door

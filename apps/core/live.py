@@ -1,0 +1,26 @@
+"""Telling open pages that something changed: PostgreSQL NOTIFY, sent when the transaction commits."""
+
+from __future__ import annotations
+
+import json
+
+from django.db import connection
+
+from apps.core.tenancy import current_scope
+
+CHANNEL = "portal_live"
+
+
+def publish(*, kind: str, subject_id: int, store_id: int | None) -> None:
+    """Announce a change of ``kind`` (``"payment"``, ``"refund"``, ``"approval"``…) to the merchant's open pages.
+
+    Carries ids only: what a page shows it fetches through its own permission checks.
+    """
+    message = {
+        "merchant": current_scope().merchant_id,
+        "store": store_id,
+        "kind": kind,
+        "id": subject_id,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(message)])

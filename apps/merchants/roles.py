@@ -1,0 +1,74 @@
+"""The one table that says which role may do what."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.merchants.models import Role
+
+#: Reading. Auditors hold exactly these and the right to export.
+VIEW: Final = frozenset(
+    {
+        "dashboard.view",
+        "transactions.view",
+        "codes.view",
+        "refunds.view",
+        "reconciliation.view",
+        "ledger.view",
+        "platforms.view",
+        "stores.view",
+        "team.view",
+        "rules.view",
+        "audit.view",
+    }
+)
+
+PERMISSIONS: Final[dict[str, frozenset[str]]] = {
+    Role.OWNER: VIEW
+    | {
+        "codes.manage",
+        "refunds.request",
+        "refunds.approve",
+        "rules.manage",
+        "reconciliation.manage",
+        "platforms.manage",
+        "stores.manage",
+        "team.manage",
+        "merchant.manage",
+        "exports.create",
+    },
+    Role.MANAGER: (VIEW - {"audit.view", "ledger.view"})
+    | {"codes.manage", "refunds.request", "refunds.approve", "stores.manage", "exports.create"},
+    Role.FINANCE: VIEW
+    | {"refunds.request", "refunds.approve", "reconciliation.manage", "exports.create"},
+    Role.CASHIER: frozenset(
+        {"dashboard.view", "transactions.view", "codes.view", "refunds.view", "refunds.request"}
+    ),
+    Role.AUDITOR: VIEW | {"exports.create"},
+}
+
+#: What has no store is closed to members limited to some stores.
+WHOLE_MERCHANT: Final = frozenset(
+    {
+        "reconciliation.view",
+        "reconciliation.manage",
+        "ledger.view",
+        "platforms.view",
+        "platforms.manage",
+        "stores.manage",
+        "rules.view",
+        "rules.manage",
+        "team.view",
+        "team.manage",
+        "merchant.manage",
+        "audit.view",
+    }
+)
+
+ALL_PERMISSIONS: Final = frozenset().union(*PERMISSIONS.values())
+
+
+def permissions_of(role: str, *, all_stores: bool) -> frozenset[str]:
+    """What a member with this role may do, given whether the member sees all stores."""
+    granted = PERMISSIONS[Role(role)]
+    return granted if all_stores else granted - WHOLE_MERCHANT

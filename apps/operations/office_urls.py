@@ -1,0 +1,6 @@
+"""Jobs and audit trail of one merchant."""
+
+from django.urls import URLPattern
+
+app_name = "operations"
+urlpatterns: list[URLPattern] = []

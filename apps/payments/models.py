@@ -1,0 +1,166 @@
+"""What is to be paid and each attempt to pay it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.tenancy import MerchantScoped, ScopedForeignKey
+from apps.merchants.models import Store
+from apps.platforms.models import PlatformAccount, PlatformChoice
+from apps.qrcodes.models import QRCode
+
+
+class Source(models.TextChoices):
+    """Where a payment or refund began."""
+
+    PORTAL = "portal", _("Here")
+    PLATFORM = "platform", _("At the platform")
+
+
+class OrderState(models.TextChoices):
+    """Where an order stands."""
+
+    OPEN = "open", _("Pending")
+    PAID = "paid", _("Paid")
+    CLOSED = "closed", _("Closed")
+
+
+class PaymentState(models.TextChoices):
+    """Where one attempt stands. ``created``: ours, not yet accepted by the platform."""
+
+    CREATED = "created", _("Pending")
+    PENDING = "pending", _("Pending")
+    UNKNOWN = "unknown", _("Unknown, asking")
+    SUCCEEDED = "succeeded", _("Paid")
+    FAILED = "failed", _("Failed")
+    CLOSED = "closed", _("Closed")
+
+
+#: States from which a payment may still become paid or closed.
+OPEN_STATES = (PaymentState.CREATED, PaymentState.PENDING, PaymentState.UNKNOWN)
+
+
+class Order(MerchantScoped):
+    """What is to be paid. ``token`` is in the checkout's link; its ``Door`` is of kind ``order``."""
+
+    store = ScopedForeignKey(Store)
+    code = ScopedForeignKey(QRCode, null=True)
+    token = models.CharField(max_length=24)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3, default="CNY")
+    subject = models.CharField(max_length=120)
+    note = models.CharField(max_length=120, default="")
+    state = models.CharField(max_length=8, choices=OrderState, default=OrderState.OPEN)
+    source = models.CharField(max_length=8, choices=Source, default=Source.PORTAL)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="payments_order_wall"),
+            models.UniqueConstraint(fields=["merchant_id", "token"], name="payments_order_token"),
+            models.CheckConstraint(
+                condition=models.Q(amount_minor__gt=0), name="payments_order_amount"
+            ),
+        ]
+
+
+class Payment(MerchantScoped):
+    """One attempt on one platform. ``order_no`` is our number there.
+
+    ``refund_reserved_minor`` counts all refunds that are asked for, under way or done; it never passes the amount.
+    ``refunded_minor`` counts those done. ``fee_minor`` is our estimate by the agreed rate until the bill says more.
+    ``order_no_reversed`` and ``platform_trade_no_reversed`` serve search by the last digits: under row-level security only
+    plain text ranges may use an index.
+    """
+
+    order = ScopedForeignKey(Order, related_name="payments")
+    store = ScopedForeignKey(Store)
+    code = ScopedForeignKey(QRCode, null=True)
+    account = ScopedForeignKey(PlatformAccount)
+    platform = models.CharField(max_length=12, choices=PlatformChoice)
+    product = models.CharField(max_length=12)
+    order_no = models.CharField(max_length=32)
+    order_no_reversed = models.GeneratedField(
+        expression=models.Func("order_no", function="REVERSE"),
+        output_field=models.CharField(max_length=32),
+        db_persist=True,
+    )
+    platform_trade_no = models.CharField(max_length=64, default="")
+    platform_trade_no_reversed = models.GeneratedField(
+        expression=models.Func("platform_trade_no", function="REVERSE"),
+        output_field=models.CharField(max_length=64),
+        db_persist=True,
+    )
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3, default="CNY")
+    fee_minor = models.BigIntegerField(default=0)
+    refund_reserved_minor = models.BigIntegerField(default=0)
+    refunded_minor = models.BigIntegerField(default=0)
+    state = models.CharField(max_length=12, choices=PaymentState, default=PaymentState.CREATED)
+    source = models.CharField(max_length=8, choices=Source, default=Source.PORTAL)
+    payer_hash = models.CharField(max_length=64, default="")
+    payer_masked = models.CharField(max_length=64, default="")
+    handover = models.JSONField(default=dict)
+    code_text = models.CharField(max_length=64, default="")
+    message = models.CharField(max_length=300, default="")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    booked_date = models.DateField(null=True)
+    last_polled_at = models.DateTimeField(null=True)
+    poll_count = models.IntegerField(default=0)
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="payments_payment_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "order_no"], name="payments_payment_order_no"
+            ),
+            models.UniqueConstraint(
+                fields=["merchant_id", "account", "platform_trade_no"],
+                condition=~models.Q(platform_trade_no=""),
+                name="payments_payment_trade_no",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount_minor__gt=0), name="payments_payment_amount"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    refunded_minor__gte=0,
+                    refund_reserved_minor__gte=models.F("refunded_minor"),
+                    refund_reserved_minor__lte=models.F("amount_minor"),
+                ),
+                name="payments_payment_refunds_within",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(fee_minor__gte=0), name="payments_payment_fee"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="succeeded")
+                | models.Q(paid_at__isnull=False, booked_date__isnull=False),
+                name="payments_payment_paid_facts",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant_id", "-created_at", "-id"], name="payments_created"),
+            models.Index(
+                fields=["merchant_id", "store", "-created_at", "-id"], name="payments_store"
+            ),
+            models.Index(fields=["merchant_id", "booked_date"], name="payments_booked"),
+            models.Index(
+                fields=["merchant_id", "account", "booked_date"], name="payments_account_booked"
+            ),
+            models.Index(fields=["merchant_id", "order_no_reversed"], name="payments_no_tail"),
+            models.Index(fields=["merchant_id", "platform_trade_no"], name="payments_trade_no"),
+            models.Index(
+                fields=["merchant_id", "platform_trade_no_reversed"], name="payments_trade_tail"
+            ),
+            models.Index(fields=["merchant_id", "order"], name="payments_by_order"),
+        ]

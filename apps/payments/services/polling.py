@@ -1,0 +1,118 @@
+"""Asking the platforms about what is still open, since notifications get lost."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import F
+
+from apps.core.audit import Actor
+from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
+from apps.payments.services.applying import ResultMismatch, apply_payment_result, settle_order
+from apps.platforms.gateway import (
+    OrderNotFound,
+    PaymentResult,
+    PlatformRejected,
+    PlatformUnavailable,
+)
+from apps.platforms.services import gateway_of
+
+#: Age of a payment and how long to wait between two looks: soon, then slower.
+SCHEDULE = (
+    (timedelta(seconds=30), timedelta(seconds=5)),
+    (timedelta(minutes=2), timedelta(seconds=10)),
+    (timedelta(minutes=5), timedelta(seconds=30)),
+    (timedelta(minutes=30), timedelta(minutes=1)),
+)
+SLOWEST = timedelta(minutes=5)
+#: Between two tries to close what is past its time.
+CLOSE_RETRY = timedelta(seconds=15)
+
+
+def poll_delay(*, age: timedelta) -> timedelta:
+    """How long to wait until the next look at a payment of this age."""
+    for until, delay in SCHEDULE:
+        if age < until:
+            return delay
+    return SLOWEST
+
+
+def _note(payment: Payment, *, now: datetime, message: str) -> None:
+    Payment.objects.filter(pk=payment.pk).update(
+        last_polled_at=now, poll_count=F("poll_count") + 1, message=message[:300]
+    )
+
+
+def _ask(payment: Payment, *, closing: bool) -> tuple[PaymentResult | None, str]:
+    """The platform's word and, where there is none, why."""
+    gateway = gateway_of(payment.account)
+    try:
+        if closing:
+            return gateway.close_payment(order_no=payment.order_no), ""
+        return gateway.query_payment(order_no=payment.order_no), ""
+    except OrderNotFound:
+        # Alipay knows a dynamic code only once it was scanned; a lost create was never received. Both: keep waiting.
+        return None, ""
+    except PlatformUnavailable as error:
+        return None, error.message
+    except PlatformRejected as error:
+        return None, str(error)
+
+
+def _look(payment: Payment, *, now: datetime, via: str, closing: bool) -> None:
+    result, trouble = _ask(payment, closing=closing)
+    if result is not None:
+        try:
+            apply_payment_result(
+                payment_id=payment.pk,
+                result=result,
+                via="close" if closing else via,
+                now=now,
+                actor=Actor.system(via),
+            )
+        except ResultMismatch as error:
+            trouble = str(error)
+    _note(payment, now=now, message=trouble)
+
+
+def refresh_payment(*, payment_id: int, now: datetime, via: str = "query") -> Payment:
+    """Ask the platform now and apply what it says. A platform that does not answer leaves the payment as it was."""
+    payment = Payment.objects.select_related("account").get(pk=payment_id)
+    if payment.state in OPEN_STATES:
+        _look(payment, now=now, via=via, closing=False)
+        payment.refresh_from_db()
+    return payment
+
+
+def poll_payment(*, payment_id: int, now: datetime) -> datetime | None:
+    """One look at an open payment; closes it when it is past its time or its order was paid otherwise.
+
+    Returns when to look again, None when there is nothing left to ask.
+    """
+    payment = Payment.objects.select_related("account", "order").filter(pk=payment_id).first()
+    if payment is None or payment.state not in OPEN_STATES:
+        return None
+    closing = now >= payment.expires_at or payment.order.state == OrderState.PAID
+    if closing and payment.state != PaymentState.CREATED:
+        # It may have been paid in the last second: ask before closing, so that "closed" is never a guess.
+        _look(payment, now=now, via="poll", closing=False)
+        payment.refresh_from_db()
+        if payment.state not in OPEN_STATES:
+            return None
+    _look(payment, now=now, via="poll", closing=closing)
+    payment.refresh_from_db()
+    if payment.state not in OPEN_STATES:
+        return None
+    if closing:
+        return now + CLOSE_RETRY
+    return min(now + poll_delay(age=now - payment.created_at), payment.expires_at)
+
+
+def expire_order(*, order_id: int, now: datetime) -> datetime | None:
+    """Close an order past its time once no attempt of it can still be paid; the attempts' own polls close them."""
+    order = Order.objects.filter(pk=order_id, state=OrderState.OPEN).first()
+    if order is None:
+        return None
+    if order.expires_at > now:
+        return order.expires_at
+    return None if settle_order(order_id=order_id, now=now) else now + CLOSE_RETRY

@@ -1,0 +1,115 @@
+"""Platform accounts, what was agreed for them, and every notification that came in."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.tenancy import MerchantScoped, ScopedForeignKey
+from apps.merchants.models import Store
+
+
+class PlatformChoice(models.TextChoices):
+    """The platforms, as shown to people; the values are ``gateway.Platform``'s."""
+
+    WECHATPAY = "wechatpay", _("WeChat Pay")
+    ALIPAY = "alipay", _("Alipay")
+    UNIONPAY = "unionpay", _("UnionPay QuickPass")
+    SHOUQIANBA = "shouqianba", _("Shouqianba")
+
+
+class PlatformAccount(MerchantScoped):
+    """One merchant's credentials at one platform. ``ref`` is the public part of its notification URL.
+
+    ``credentials_sealed`` is JSON of ``gateway.Credentials.keys`` sealed under purpose ``credentials``; it is never
+    shown again.
+    """
+
+    platform = models.CharField(max_length=12, choices=PlatformChoice)
+    label = models.CharField(max_length=60)
+    ref = models.CharField(max_length=24)
+    app_id = models.CharField(max_length=40)
+    merchant_no = models.CharField(max_length=40)
+    credentials_sealed = models.BinaryField()
+    #: What the platform charges, in millionths: 6000 is 0.6 %.
+    fee_rate_ppm = models.IntegerField(default=6000)
+    all_stores = models.BooleanField(default=True)
+    is_active = models.BooleanField(default=True)
+    checked_at = models.DateTimeField(null=True)
+    check_state = models.CharField(max_length=12, default="")
+    check_message = models.CharField(max_length=300, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="platforms_account_wall"),
+            models.UniqueConstraint(fields=["merchant_id", "ref"], name="platforms_account_ref"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "platform", "merchant_no", "app_id"],
+                name="platforms_account_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(fee_rate_ppm__gte=0, fee_rate_ppm__lte=1_000_000),
+                name="platforms_account_rate",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class AccountStore(MerchantScoped):
+    """A store that an account with ``all_stores`` off serves."""
+
+    account = ScopedForeignKey(PlatformAccount, on_delete=models.CASCADE, related_name="served")
+    store = ScopedForeignKey(Store, on_delete=models.CASCADE)
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "store"], name="platforms_account_store"),
+        ]
+
+
+class Verdict(models.TextChoices):
+    """What the signature check said."""
+
+    GOOD = "good", _("Signature good")
+    BAD_SIGNATURE = "bad_signature", _("Signature wrong")
+    UNREADABLE = "unreadable", _("Unreadable")
+
+
+class NotificationState(models.TextChoices):
+    """What became of a notification."""
+
+    RECEIVED = "received", _("Received")
+    APPLIED = "applied", _("Applied")
+    REPEATED = "repeated", _("Repeated, no effect")
+    UNMATCHED = "unmatched", _("No payment of ours")
+    REFUSED = "refused", _("Refused")
+    FAILED = "failed", _("Not applied yet")
+
+
+class Notification(MerchantScoped):
+    """A notification as received: raw bytes sealed under purpose ``notification``. Split by month on ``received_at``."""
+
+    account_id = models.BigIntegerField()
+    received_at = models.DateTimeField()
+    headers = models.JSONField(default=dict)
+    body_sealed = models.BinaryField(null=True)
+    body_sha256 = models.BinaryField(max_length=32)
+    remote_ip = models.GenericIPAddressField(null=True)
+    verdict = models.CharField(max_length=16, choices=Verdict, default="")
+    dedup_key = models.CharField(max_length=160, default="")
+    kind = models.CharField(max_length=12, default="")
+    order_no = models.CharField(max_length=64, default="")
+    state = models.CharField(
+        max_length=12, choices=NotificationState, default=NotificationState.RECEIVED
+    )
+    detail = models.CharField(max_length=300, default="")
+    processed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        base_manager_name = "objects"

@@ -1,0 +1,141 @@
+"""Reads of this room: accounts and the stores they serve, and the notifications that came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
+
+from django.db.models import Count, Exists, OuterRef, Q
+
+from apps.core.tenancy import ScopedQuerySet
+from apps.merchants.models import Store
+from apps.platforms.models import AccountStore, Notification, NotificationState, PlatformAccount
+
+PAGE_SIZE = 50
+
+
+def accounts_serving(*, store_id: int) -> list[PlatformAccount]:
+    """The active accounts that serve a store, oldest first."""
+    served = AccountStore.objects.filter(account_id=OuterRef("pk"), store_id=store_id)
+    active = PlatformAccount.objects.filter(is_active=True)
+    return list(active.filter(Q(all_stores=True) | Exists(served)).order_by("pk"))
+
+
+def get_account(pk: int) -> PlatformAccount:
+    """One account of the merchant in scope. Raises PlatformAccount.DoesNotExist."""
+    return cast("PlatformAccount", PlatformAccount.objects.get(pk=pk))
+
+
+def list_accounts() -> ScopedQuerySet[PlatformAccount]:
+    """All accounts, oldest first."""
+    return PlatformAccount.objects.order_by("pk")  # type: ignore[return-value]  # a scoped manager's queryset
+
+
+def list_stores() -> list[Store]:
+    """The stores that an account may serve, by name."""
+    return list(Store.objects.filter(is_active=True).order_by("name"))
+
+
+def stores_by_account() -> Mapping[int, list[Store]]:
+    """For each account that serves chosen stores, those stores by name."""
+    found: dict[int, list[Store]] = {}
+    for link in AccountStore.objects.select_related("store").order_by("store__name"):
+        found.setdefault(link.account_id, []).append(link.store)
+    return found
+
+
+def stores_of(account: PlatformAccount) -> list[Store]:
+    """The chosen stores of one account, by name; empty where it serves all."""
+    links = AccountStore.objects.filter(account=account).select_related("store")
+    return [link.store for link in links.order_by("store__name")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationFilters:
+    """What the list of notifications is narrowed to; empty means everything."""
+
+    account_id: int | None = None
+    state: str = ""
+    verdict: str = ""
+    order_no: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list: before (newer than) or after (older than) one row."""
+
+    received_at: datetime
+    pk: int
+    newer: bool = False
+
+    def text(self) -> str:
+        """The place as it stands in an address."""
+        return f"{int(self.received_at.timestamp() * 1_000_000)}-{self.pk}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationPage:
+    """One page of notifications, newest first, and where its neighbours begin."""
+
+    rows: list[Notification] = field(default_factory=list)
+    newer: Place | None = None
+    older: Place | None = None
+
+
+def list_notifications(filters: NotificationFilters) -> ScopedQuerySet[Notification]:
+    """Notifications that pass the filters, without their bodies and unordered."""
+    rows = Notification.objects.defer("body_sealed")
+    if filters.account_id is not None:
+        rows = rows.filter(account_id=filters.account_id)
+    if filters.state:
+        rows = rows.filter(state=filters.state)
+    if filters.verdict:
+        rows = rows.filter(verdict=filters.verdict)
+    if filters.order_no:
+        rows = rows.filter(order_no=filters.order_no)
+    return rows  # type: ignore[return-value]  # a scoped manager's queryset
+
+
+def page_notifications(
+    filters: NotificationFilters, place: Place | None, *, size: int = PAGE_SIZE
+) -> NotificationPage:
+    """The page at ``place`` (None: the newest), by keyset: rows that arrive meanwhile shift nothing."""
+    rows = list_notifications(filters)
+    newer = place is not None and place.newer
+    if place is not None:
+        side = "gt" if newer else "lt"
+        rows = rows.filter(
+            Q(**{f"received_at__{side}": place.received_at})
+            | Q(received_at=place.received_at, **{f"pk__{side}": place.pk})
+        )
+    order = ("received_at", "pk") if newer else ("-received_at", "-pk")
+    found = list(rows.order_by(*order)[: size + 1])
+    more, found = len(found) > size, found[:size]
+    if newer:
+        found.reverse()
+    if not found:
+        return NotificationPage()
+    has_newer = more if newer else place is not None
+    has_older = True if newer else more
+    first, last = found[0], found[-1]
+    return NotificationPage(
+        rows=found,
+        newer=Place(first.received_at, first.pk, newer=True) if has_newer else None,
+        older=Place(last.received_at, last.pk) if has_older else None,
+    )
+
+
+def get_notification(pk: int) -> Notification:
+    """One notification. Raises Notification.DoesNotExist."""
+    return cast("Notification", Notification.objects.get(pk=pk))
+
+
+def trouble_by_account(*, since: datetime) -> Mapping[int, int]:
+    """For each account, how many notifications since then were refused or still wait to be applied."""
+    rows = Notification.objects.filter(
+        received_at__gte=since, state__in=[NotificationState.REFUSED, NotificationState.FAILED]
+    )
+    counted = rows.order_by().values("account_id").annotate(count=Count("pk"))
+    return {row["account_id"]: row["count"] for row in counted}

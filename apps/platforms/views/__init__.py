@@ -1,0 +1,1 @@
+"""Pages of this room, and the door through which the platforms deliver."""

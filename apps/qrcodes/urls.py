@@ -1,0 +1,6 @@
+"""Scenario codes."""
+
+from django.urls import URLPattern
+
+app_name = "qrcodes"
+urlpatterns: list[URLPattern] = []

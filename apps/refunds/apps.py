@@ -1,0 +1,18 @@
+from django.apps import AppConfig
+
+
+class RefundsConfig(AppConfig):
+    name = "apps.refunds"
+    label = "refunds"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Models are not loaded before ready(), so these cannot be imported at the top.
+        from apps.approvals import subjects
+        from apps.platforms.gateway import NotificationKind
+        from apps.platforms.intake import register_handler
+        from apps.refunds.notifications import RefundNotificationHandler
+        from apps.refunds.subjects import RefundSubject
+
+        subjects.register("refund", RefundSubject())
+        register_handler(NotificationKind.REFUND, RefundNotificationHandler())

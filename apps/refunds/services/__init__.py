@@ -1,0 +1,27 @@
+"""Asking for refunds under the rule, sending them, and applying what the platforms say."""
+
+from apps.refunds.services.applying import apply_refund_result
+from apps.refunds.services.requesting import (
+    NotRefundable,
+    OverRefund,
+    cancel_refund,
+    release_refund,
+    request_refund,
+    void_refund,
+)
+from apps.refunds.services.rules import set_rule
+from apps.refunds.services.sending import poll_refund, refresh_refund, send_refund
+
+__all__ = [
+    "NotRefundable",
+    "OverRefund",
+    "apply_refund_result",
+    "cancel_refund",
+    "poll_refund",
+    "refresh_refund",
+    "release_refund",
+    "request_refund",
+    "send_refund",
+    "set_rule",
+    "void_refund",
+]

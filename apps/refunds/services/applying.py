@@ -1,0 +1,140 @@
+"""The one place where a refund's state changes by what a platform said."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.core import outbox
+from apps.core.audit import Actor
+from apps.core.money import Money
+from apps.ledger.models import Purpose
+from apps.ledger.services import Line, booking_date, post
+from apps.payments.models import Payment
+from apps.payments.services import ResultMismatch
+from apps.platforms.gateway import Outcome, RefundResult
+from apps.refunds.models import UNDER_WAY, Refund, RefundState
+from apps.refunds.services.requesting import give_back_reserve, record_step
+
+
+def _check(refund: Refund, result: RefundResult) -> None:
+    if result.refund_no != refund.refund_no:
+        raise ResultMismatch("refund number", ours=refund.refund_no, theirs=result.refund_no)
+    ours = Money(refund.amount_minor, refund.currency)
+    if result.amount is not None and result.amount != ours:
+        raise ResultMismatch("amount", ours=ours.to_yuan(), theirs=result.amount.to_yuan())
+
+
+def _succeed(refund: Refund, result: RefundResult, *, now: datetime) -> bool:
+    refunded_at = result.refunded_at or now
+    booked = booking_date(at=refunded_at)
+    # A platform may pay out what it had called failed; the amount must then be reserved anew.
+    was_failed = Refund.objects.filter(pk=refund.pk, state=RefundState.FAILED).update(
+        state=RefundState.PROCESSING
+    )
+    changed = Refund.objects.filter(pk=refund.pk, state__in=UNDER_WAY).update(
+        state=RefundState.SUCCEEDED,
+        platform_refund_no=result.platform_refund_no or refund.platform_refund_no,
+        accepted_at=refund.accepted_at or refunded_at,
+        refunded_at=refunded_at,
+        booked_date=booked,
+        code_text=result.code[:64],
+        message="",
+    )
+    if not changed:
+        return False
+    Payment.objects.filter(pk=refund.payment_id).update(
+        refunded_minor=F("refunded_minor") + refund.amount_minor,
+        refund_reserved_minor=F("refund_reserved_minor")
+        + (refund.amount_minor if was_failed else 0),
+    )
+    amount = Money(refund.amount_minor, refund.currency)
+    fee = Money(refund.fee_minor, refund.currency)
+    post(
+        kind="refund",
+        subject_kind="refund",
+        subject_id=refund.pk,
+        at=refunded_at,
+        booked_date=booked,
+        memo=refund.refund_no,
+        lines=[
+            Line(purpose=Purpose.REFUNDS, amount=amount),
+            Line(purpose=Purpose.FEES, amount=-fee),
+            Line(purpose=Purpose.RECEIVABLE, amount=fee - amount, subject_id=refund.account_id),
+        ],
+    )
+    return True
+
+
+def _move(refund: Refund, result: RefundResult, *, now: datetime) -> RefundState | None:
+    """Apply a word that is not success; the new state, or None if nothing changed."""
+    rows = Refund.objects.filter(pk=refund.pk)
+    words = {"code_text": result.code[:64], "message": result.message[:300]}
+    if result.outcome is Outcome.PENDING:
+        state = RefundState.ABNORMAL if result.code == "ABNORMAL" else RefundState.PROCESSING
+        changed = (
+            rows.filter(state__in=UNDER_WAY)
+            .exclude(state=state)
+            .update(
+                state=state,
+                accepted_at=refund.accepted_at or now,
+                platform_refund_no=result.platform_refund_no or refund.platform_refund_no,
+                **words,
+            )
+        )
+        return state if changed else None
+    if result.outcome is Outcome.UNKNOWN:
+        changed = rows.filter(state__in=[RefundState.READY, RefundState.QUEUED]).update(
+            state=RefundState.UNKNOWN, **words
+        )
+        return RefundState.UNKNOWN if changed else None
+    changed = rows.filter(state__in=UNDER_WAY).update(state=RefundState.FAILED, **words)
+    if changed:
+        give_back_reserve(refund)
+    return RefundState.FAILED if changed else None
+
+
+@transaction.atomic
+def apply_refund_result(
+    *, refund_id: int, result: RefundResult, via: str, now: datetime, actor: Actor
+) -> bool:
+    """Move a refund to what the platform says, once; True if anything changed.
+
+    Success posts to the ledger and counts on the payment in the same transaction; failure gives the reserved amount
+    back. Raises ResultMismatch, Refund.DoesNotExist.
+    """
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    _check(refund, result)
+    if result.outcome is Outcome.SUCCEEDED:
+        state = RefundState.SUCCEEDED if _succeed(refund, result, now=now) else None
+    else:
+        state = _move(refund, result, now=now)
+    if state is None:
+        return False
+    if state in {RefundState.SUCCEEDED, RefundState.FAILED}:
+        outbox.forget(task="refunds.poll", merchant_id=refund.merchant_id, subject_id=refund.pk)
+        outbox.forget(task="refunds.send", merchant_id=refund.merchant_id, subject_id=refund.pk)
+    record_step(
+        refund,
+        f"refund.{state}",
+        actor=actor,
+        now=now,
+        via=via,
+        code=result.code,
+        message=result.message[:200],
+        platform_refund_no=result.platform_refund_no or "",
+    )
+    return True
+
+
+@transaction.atomic
+def queue_refund(*, refund_id: int, code: str, message: str, now: datetime, actor: Actor) -> None:
+    """The platform's balance was too low: the same refund is sent again later, under the same number."""
+    changed = Refund.objects.filter(
+        pk=refund_id, state__in=[RefundState.READY, RefundState.UNKNOWN]
+    ).update(state=RefundState.QUEUED, code_text=code[:64], message=message[:300])
+    if changed:
+        refund = Refund.objects.select_related("payment").get(pk=refund_id)
+        record_step(refund, "refund.queued", actor=actor, now=now, code=code, message=message[:200])

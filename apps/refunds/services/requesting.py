@@ -1,0 +1,192 @@
+"""From "please refund" to a refund that may be sent: the amount is reserved first, under the payment's lock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.accounts.models import User
+from apps.approvals.models import Approval, ApprovalState
+from apps.approvals.services import end_approval, request_approval
+from apps.core import audit, live, outbox
+from apps.core.audit import Actor
+from apps.core.money import Money
+from apps.payments.models import Payment, PaymentState
+from apps.payments.services.ordering import new_number
+from apps.refunds.models import Refund, RefundState
+from apps.refunds.selectors import current_rule, rule_sentence
+
+APPROVER_PERMISSION = "refunds.approve"
+
+
+class NotRefundable(Exception):
+    """The payment is not paid, or not visible to this member. ``reason`` is ``"not_paid"`` or ``"not_found"``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class OverRefund(Exception):
+    """More than what is left to refund; ``left`` is that amount, which may be zero."""
+
+    def __init__(self, left: Money) -> None:
+        super().__init__(f"only {left.to_yuan()} is left to refund")
+        self.left = left
+
+
+def refund_digest(refund: Refund) -> bytes:
+    """SHA-256 over what an approver confirms: amount, order, payment and reason."""
+    signed = {
+        "refund_no": refund.refund_no,
+        "amount_minor": refund.amount_minor,
+        "currency": refund.currency,
+        "order_no": refund.payment.order_no,
+        "paid_minor": refund.payment.amount_minor,
+        "reason": refund.reason,
+    }
+    return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).digest()
+
+
+def record_step(
+    refund: Refund, action: str, *, actor: Actor, now: datetime, **data: str | int | bool
+) -> None:
+    """One step of a refund, in the order's timeline and on open pages."""
+    audit.record(
+        action=action,
+        subject_kind="order",
+        subject_id=refund.payment.order_id,
+        actor=actor,
+        at=now,
+        store_id=refund.store_id,
+        data={
+            "refund_no": refund.refund_no,
+            "refund_id": refund.pk,
+            "amount_minor": refund.amount_minor,
+            **data,
+        },
+    )
+    live.publish(kind="refund", subject_id=refund.pk, store_id=refund.store_id)
+
+
+@transaction.atomic
+def request_refund(
+    *, payment_id: int, amount: Money, reason: str, member: User | None, actor: Actor, now: datetime
+) -> Refund:
+    """Reserve the amount and either send the refund or put it under four eyes, as the rule says.
+
+    Raises NotRefundable, OverRefund, and leaves nothing behind then.
+    """
+    payment = (
+        Payment.objects.visible().select_for_update(of=("self",)).filter(pk=payment_id).first()
+    )
+    if payment is None:
+        raise NotRefundable("not_found")
+    if payment.state != PaymentState.SUCCEEDED:
+        raise NotRefundable("not_paid")
+    left = Money(payment.amount_minor - payment.refund_reserved_minor, payment.currency)
+    if not 0 < amount.minor <= left.minor:
+        raise OverRefund(left)
+    rule = current_rule()
+    must_wait = amount.minor > rule.threshold_minor
+    payment.refund_reserved_minor += amount.minor
+    payment.save(update_fields=["refund_reserved_minor"])
+    refund = Refund.objects.create(
+        payment=payment,
+        store_id=payment.store_id,
+        account_id=payment.account_id,
+        refund_no=new_number("R", now),
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        fee_minor=_fee_back(payment, amount),
+        reason=reason,
+        state=RefundState.WAITING if must_wait else RefundState.READY,
+        requested_by=member,
+        rule_version=rule.version,
+        rule_says=rule_sentence(rule, amount),
+        created_at=now,
+    )
+    record_step(refund, "refund.requested", actor=actor, now=now, reason=reason, waits=must_wait)
+    if must_wait:
+        if member is None:
+            raise NotRefundable("needs_a_member")
+        refund.approval = request_approval(
+            subject_kind="refund",
+            subject_id=refund.pk,
+            store_id=refund.store_id,
+            summary={"amount_minor": amount.minor, "order_no": payment.order_no, "reason": reason},
+            digest=refund_digest(refund),
+            permission=APPROVER_PERMISSION,
+            needed=rule.confirmations,
+            requested_by=member,
+            now=now,
+        )
+        refund.save(update_fields=["approval"])
+    else:
+        _enqueue_send(refund, now=now)
+    return refund
+
+
+def _fee_back(payment: Payment, amount: Money) -> int:
+    """The part of the fee that comes back with this refund, pro rata, rounded half up to fen."""
+    twice = 2 * payment.fee_minor * amount.minor + payment.amount_minor
+    return twice // (2 * payment.amount_minor)
+
+
+def _enqueue_send(refund: Refund, *, now: datetime) -> None:
+    outbox.enqueue(
+        task="refunds.send", merchant_id=refund.merchant_id, subject_id=refund.pk, due_at=now
+    )
+
+
+def release_refund(*, approval: Approval, actor: Actor, now: datetime) -> None:
+    """Confirmed: let the refund be sent, in the approval's transaction."""
+    changed = Refund.objects.filter(
+        pk=approval.subject_id, approval_id=approval.pk, state=RefundState.WAITING
+    ).update(state=RefundState.READY)
+    if changed:
+        refund = Refund.objects.select_related("payment").get(pk=approval.subject_id)
+        _enqueue_send(refund, now=now)
+        record_step(refund, "refund.confirmed", actor=actor, now=now)
+
+
+def void_refund(*, approval: Approval, reason: str, actor: Actor, now: datetime) -> None:
+    """Refused, withdrawn, changed or expired: give the reserved amount back, in the approval's transaction."""
+    state = (
+        RefundState.REJECTED if approval.state == ApprovalState.REJECTED else RefundState.CANCELLED
+    )
+    changed = Refund.objects.filter(
+        pk=approval.subject_id, approval_id=approval.pk, state=RefundState.WAITING
+    ).update(state=state, message=reason[:300])
+    if changed:
+        refund = Refund.objects.select_related("payment").get(pk=approval.subject_id)
+        give_back_reserve(refund)
+        record_step(refund, f"refund.{state}", actor=actor, now=now, reason=reason)
+
+
+def give_back_reserve(refund: Refund) -> None:
+    """The refund will not happen: its amount may be refunded again."""
+    Payment.objects.filter(pk=refund.payment_id).update(
+        refund_reserved_minor=F("refund_reserved_minor") - refund.amount_minor
+    )
+
+
+@transaction.atomic
+def cancel_refund(*, refund_id: int, actor: Actor, now: datetime) -> Refund:
+    """Withdraw a refund that still waits for confirmation. Raises NotRefundable when it no longer waits."""
+    refund = Refund.objects.visible().select_related("payment").filter(pk=refund_id).first()
+    if refund is None or refund.approval_id is None or refund.state != RefundState.WAITING:
+        raise NotRefundable("not_waiting")
+    end_approval(
+        approval_id=refund.approval_id,
+        state=ApprovalState.VOIDED,
+        reason="withdrawn",
+        actor=actor,
+        now=now,
+    )
+    refund.refresh_from_db()
+    return refund

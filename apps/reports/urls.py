@@ -1,0 +1,6 @@
+"""Dashboard, transactions, exports."""
+
+from django.urls import URLPattern
+
+app_name = "reports"
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,92 @@
+"""The simulated clock: shifted and sped up at will, for expiries, retries and bills.
+
+Signatures do not use it: a client compares their time stamps with the true time, so these stay real
+(``real_now``). Everything that a platform *does* happens on the simulated clock (``now``).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from apps.simulator.models import ClockState
+
+#: The platforms write and cut days in Beijing time.
+BEIJING = ZoneInfo("Asia/Shanghai")
+
+
+def real_now() -> datetime:
+    """The true instant, aware UTC: for time stamps under signatures."""
+    return datetime.now(UTC)
+
+
+def _state() -> ClockState | None:
+    return ClockState.objects.filter(pk=1).first()
+
+
+def now() -> datetime:
+    """The simulated instant, aware UTC."""
+    real = real_now()
+    state = _state()
+    return state.at(real) if state else real
+
+
+def read() -> dict[str, object]:
+    """The clock as its JSON shows it: simulated and real time (ISO, UTC), offset (s), factor."""
+    real = real_now()
+    state = _state()
+    simulated = state.at(real) if state else real
+    return {
+        "now": simulated.isoformat(),
+        "real_now": real.isoformat(),
+        "offset_seconds": round((simulated - real).total_seconds(), 3),
+        "factor": state.factor if state else 1.0,
+    }
+
+
+def set_clock(
+    *,
+    offset_seconds: float | None = None,
+    advance_seconds: float | None = None,
+    factor: float | None = None,
+) -> datetime:
+    """Move the clock and return its time: to an offset from true time, forward by some seconds, or
+    to another speed (simulated seconds a true second). What is None stays as it is.
+
+    Raises ValueError for a negative factor.
+    """
+    if factor is not None and factor < 0:
+        raise ValueError("factor must not be negative")
+    real = real_now()
+    state = _state()
+    simulated = state.at(real) if state else real
+    if offset_seconds is not None:
+        simulated = real + timedelta(seconds=offset_seconds)
+    if advance_seconds is not None:
+        simulated += timedelta(seconds=advance_seconds)
+    speed = factor if factor is not None else (state.factor if state else 1.0)
+    ClockState.objects.update_or_create(
+        pk=1, defaults={"anchor_real": real, "anchor_sim": simulated, "factor": speed}
+    )
+    return simulated
+
+
+def beijing_date(at: datetime) -> date:
+    """The platform's day that holds an instant: days are cut at 00:00 Beijing."""
+    return at.astimezone(BEIJING).date()
+
+
+def beijing_period(day: date) -> tuple[datetime, datetime]:
+    """The half-open period [from, to) of a platform's day, in UTC."""
+    start = datetime.combine(day, time(0), tzinfo=BEIJING)
+    return start.astimezone(UTC), (start + timedelta(days=1)).astimezone(UTC)
+
+
+def beijing_text(at: datetime) -> str:
+    """``2026-05-01 10:21:33`` in Beijing time, as bills and Alipay write it."""
+    return at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def rfc3339(at: datetime) -> str:
+    """``2018-06-08T10:34:56+08:00``, as WeChat Pay writes it."""
+    return at.astimezone(BEIJING).replace(microsecond=0).isoformat()

@@ -1,0 +1,1 @@
+"""The desk from which people and tests steer the simulator; for loopback clients only."""

@@ -1,0 +1,202 @@
+"""The control API's JSON: reading what comes in, writing what goes out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+
+from django.http import HttpRequest
+
+from apps.simulator import books
+from apps.simulator.models import Fault, Merchant, Notice, Order, Refund
+
+
+class BadRequest(ValueError):
+    """The request cannot be understood; answered 400 with this text."""
+
+
+class NotFound(LookupError):
+    """Nothing of that number; answered 404 with this text."""
+
+
+def body_of(request: HttpRequest) -> dict[str, Any]:
+    """The JSON object of a request, {} for an empty body. Raises BadRequest."""
+    if not request.body.strip():
+        return {}
+    try:
+        body = json.loads(request.body)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadRequest("the body is not JSON") from error
+    if not isinstance(body, dict):
+        raise BadRequest("the body is not a JSON object")
+    return body
+
+
+def merchant_of(values: dict[str, Any]) -> Merchant:
+    """The merchant that ``platform`` and ``merchant_no`` name. Raises NotFound."""
+    merchant = Merchant.objects.filter(
+        platform=values.get("platform", ""), merchant_no=values.get("merchant_no", "")
+    ).first()
+    if merchant is None:
+        raise NotFound("no such merchant")
+    return merchant
+
+
+def order_of(values: dict[str, Any]) -> Order:
+    """The order of ``platform`` and ``code``, or of ``out_trade_no`` and ``merchant_no``. Raises NotFound."""
+    if values.get("code"):
+        order = books.order_by_code(platform=values.get("platform", ""), code=values["code"])
+    else:
+        order = books.order_by_no(
+            merchant=merchant_of(values), out_trade_no=str(values.get("out_trade_no", ""))
+        )
+    if order is None:
+        raise NotFound("no such order, or the code was replaced")
+    return order
+
+
+def parse_date(text: str) -> date | None:
+    """An ISO date, None for "". Raises BadRequest."""
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadRequest(f"not an ISO date: {text!r}") from error
+
+
+def _time(value: Any, name: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise BadRequest(f"{name} is not an ISO time: {value!r}") from error
+    if at.tzinfo is None:
+        raise BadRequest(f"{name} has no zone: {value!r}")
+    return at
+
+
+def past_payment(values: dict[str, Any]) -> books.PastPayment:
+    """One payment of the bulk call. Raises BadRequest."""
+    try:
+        return books.PastPayment(
+            out_trade_no=str(values["out_trade_no"]),
+            trade_no=str(values["trade_no"]),
+            product=str(values["product"]),
+            amount_fen=_fen(values["amount_fen"], "amount_fen"),
+            paid_at=_time(values["paid_at"], "paid_at"),
+            payer_id=str(values.get("payer_id", "")),
+            description=str(values.get("description", "")),
+            fee_fen=None if values.get("fee_fen") is None else int(values["fee_fen"]),
+        )
+    except KeyError as error:
+        raise BadRequest(f"a payment lacks {error}") from error
+
+
+def past_refund(values: dict[str, Any]) -> books.PastRefund:
+    """One refund of the bulk call. Raises BadRequest."""
+    try:
+        finished = values.get("finished_at")
+        return books.PastRefund(
+            out_trade_no=str(values["out_trade_no"]),
+            out_refund_no=str(values["out_refund_no"]),
+            refund_no=str(values["refund_no"]),
+            amount_fen=_fen(values["amount_fen"], "amount_fen"),
+            accepted_at=_time(values["accepted_at"], "accepted_at"),
+            finished_at=None if finished is None else _time(finished, "finished_at"),
+        )
+    except KeyError as error:
+        raise BadRequest(f"a refund lacks {error}") from error
+
+
+def _fen(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise BadRequest(f"{name} is not a positive whole number: {value!r}")
+    return value
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def payment_json(order: Order) -> dict[str, Any]:
+    """A payment as the books show it."""
+    return {
+        "out_trade_no": order.out_trade_no,
+        "trade_no": order.trade_no,
+        "product": order.product,
+        "amount_fen": order.amount_fen,
+        "fee_fen": order.fee_fen,
+        "state": order.state,
+        "paid_at": _iso(order.paid_at),
+        "refunded_fen": order.refunded_fen,
+    }
+
+
+def refund_json(refund: Refund) -> dict[str, Any]:
+    """A refund as the books show it; ``fee_fen`` is the returned fee, positive."""
+    return {
+        "out_trade_no": refund.order.out_trade_no,
+        "out_refund_no": refund.out_refund_no,
+        "refund_no": refund.refund_no,
+        "amount_fen": refund.amount_fen,
+        "fee_fen": refund.fee_fen,
+        "state": refund.state,
+        "accepted_at": _iso(refund.created_at),
+        "finished_at": _iso(refund.finished_at),
+    }
+
+
+def books_json(merchant: Merchant, day: date | None) -> dict[str, Any]:
+    """A merchant's books of one Beijing day, or all."""
+    payments = books.payments_of(merchant, day=day).prefetch_related("refunds")
+    return {
+        "payments": [payment_json(order) for order in payments],
+        "refunds": [refund_json(refund) for refund in books.refunds_of(merchant, day=day)],
+        "totals": asdict(books.totals_of(merchant, day=day)),
+    }
+
+
+def order_json(order: Order) -> dict[str, Any]:
+    """An order after the wallet acted on it."""
+    return {
+        "platform": order.platform,
+        "merchant_no": order.merchant.merchant_no,
+        **payment_json(order),
+        "payer_id": order.payer_id,
+        "return_url": order.return_url,
+    }
+
+
+def fault_json(fault: Fault) -> dict[str, Any]:
+    """A fault in force; ``uses`` null is for ever."""
+    return {
+        "id": fault.pk,
+        "key": fault.key,
+        "platform": fault.platform,
+        "value": fault.value,
+        "uses": fault.remaining,
+    }
+
+
+def notice_json(notice: Notice) -> dict[str, Any]:
+    """A notice with all its attempts."""
+    return {
+        "id": notice.pk,
+        "notice_no": notice.notice_no,
+        "platform": notice.platform,
+        "merchant_no": notice.order.merchant.merchant_no,
+        "out_trade_no": notice.order.out_trade_no,
+        "out_refund_no": notice.refund.out_refund_no if notice.refund else None,
+        "kind": notice.kind,
+        "url": notice.url,
+        "state": notice.state,
+        "attempts": notice.attempts,
+        "next_at": _iso(notice.next_at),
+        "last_status": notice.last_status,
+        "last_body": notice.last_body,
+        "forged": notice.forged,
+        "held": notice.held,
+        "history": notice.history,
+    }

@@ -1,0 +1,1 @@
+"""The simulated server of WeChat Pay, API v3, direct merchant."""

@@ -1,0 +1,114 @@
+"""The platforms' bills: the file as received, and its rows."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.tenancy import MerchantScoped, ScopedForeignKey
+from apps.platforms.models import PlatformAccount
+
+
+class FetchState(models.TextChoices):
+    """Where the fetching of one day's bill stands."""
+
+    WAITING = "waiting", _("Waiting for the platform")
+    IMPORTED = "imported", _("Imported")
+    EMPTY = "empty", _("Nothing on that day")
+    FAILED = "failed", _("Failed, will try again")
+
+
+class StatementDay(MerchantScoped):
+    """One account's bill of one kind and day: expected, fetched or not, and its current version."""
+
+    account = ScopedForeignKey(PlatformAccount)
+    kind = models.CharField(max_length=8)
+    day = models.DateField()
+    state = models.CharField(max_length=12, choices=FetchState, default=FetchState.WAITING)
+    attempts = models.IntegerField(default=0)
+    last_tried_at = models.DateTimeField(null=True)
+    detail = models.CharField(max_length=300, default="")
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="statements_day_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "account", "kind", "day"], name="statements_day_once"
+            ),
+        ]
+
+
+class Statement(MerchantScoped):
+    """One version of a bill. A changed file becomes a new version; only the latest is current."""
+
+    account = ScopedForeignKey(PlatformAccount)
+    kind = models.CharField(max_length=8)
+    day = models.DateField()
+    version = models.IntegerField()
+    is_current = models.BooleanField(default=True)
+    filename = models.CharField(max_length=160)
+    content_sealed = models.BinaryField(null=True)
+    sha256 = models.CharField(max_length=64)
+    byte_count = models.BigIntegerField()
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+    imported_at = models.DateTimeField()
+    payment_count = models.IntegerField()
+    payment_minor = models.BigIntegerField()
+    refund_count = models.IntegerField()
+    refund_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    unknown_columns = models.JSONField(default=list)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="statements_statement_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "account", "kind", "day", "version"],
+                name="statements_statement_version",
+            ),
+            models.UniqueConstraint(
+                fields=["merchant_id", "account", "kind", "day"],
+                condition=models.Q(is_current=True),
+                name="statements_statement_current",
+            ),
+        ]
+
+
+class StatementLine(MerchantScoped):
+    """One row of a bill. Amounts are positive fen; ``kind`` says the direction; a returned fee is negative."""
+
+    statement = ScopedForeignKey(Statement, on_delete=models.CASCADE, related_name="lines")
+    row = models.IntegerField()
+    kind = models.CharField(max_length=8)
+    order_no = models.CharField(max_length=64, default="")
+    refund_no = models.CharField(max_length=64, default="")
+    platform_trade_no = models.CharField(max_length=64, default="")
+    platform_refund_no = models.CharField(max_length=64, default="")
+    amount_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3, default="CNY")
+    occurred_at = models.DateTimeField()
+    status = models.CharField(max_length=24, default="")
+    product = models.CharField(max_length=24, default="")
+    raw = models.JSONField(default=dict)
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="statements_line_wall"),
+            models.UniqueConstraint(fields=["statement", "row"], name="statements_line_row"),
+            models.CheckConstraint(
+                condition=models.Q(amount_minor__gte=0), name="statements_line_amount"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant_id", "order_no"], name="statements_line_order_no"),
+            models.Index(fields=["merchant_id", "platform_trade_no"], name="statements_line_trade"),
+        ]

@@ -1,0 +1,43 @@
+"""A development machine: its own secrets, mail into a folder, the simulator in place of the platforms."""
+
+from __future__ import annotations
+
+from merchant_portal.settings import env
+from merchant_portal.settings.base import *
+from merchant_portal.settings.secrets import load_or_create
+
+# Off by default: pages then behave, and fail, as customers see them.
+DEBUG = env.flag("PORTAL_DEBUG")
+TEMPLATES = templates(cached=not DEBUG)
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost", *env.listing("ALLOWED_HOSTS")]
+
+_secrets = load_or_create(DATA_DIR / "secrets.json")
+SECRET_KEY = env.text("SECRET_KEY") or _secrets["secret_key"]
+ENCRYPTION_KEYS = env.listing("ENCRYPTION_KEYS") or [_secrets["encryption_key"]]
+
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = DATA_DIR / "mail"
+
+# Browsers allow passkeys on http://localhost.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
+NOTIFY_ALLOW_HTTP = True
+
+if SIMULATOR_URL:
+    WECHATPAY_API_URL = env.text("WECHATPAY_API_URL", f"{SIMULATOR_URL}/wechatpay")
+    WECHATPAY_OAUTH_AUTHORIZE_URL = env.text(
+        "WECHATPAY_OAUTH_AUTHORIZE_URL", f"{SIMULATOR_URL}/wechatpay/connect/oauth2/authorize"
+    )
+    WECHATPAY_OAUTH_TOKEN_URL = env.text(
+        "WECHATPAY_OAUTH_TOKEN_URL", f"{SIMULATOR_URL}/wechatpay/sns/oauth2/access_token"
+    )
+    ALIPAY_GATEWAY_URL = env.text("ALIPAY_GATEWAY_URL", f"{SIMULATOR_URL}/alipay/gateway.do")
+    ALIPAY_OAUTH_AUTHORIZE_URL = env.text(
+        "ALIPAY_OAUTH_AUTHORIZE_URL", f"{SIMULATOR_URL}/alipay/oauth2/publicAppAuthorize.htm"
+    )
+    CONTENT_SECURITY_POLICY = content_security_policy(
+        SIMULATOR_URL,
+        WECHATPAY_API_URL,
+        WECHATPAY_OAUTH_AUTHORIZE_URL,
+        ALIPAY_GATEWAY_URL,
+        ALIPAY_OAUTH_AUTHORIZE_URL,
+    )
