@@ -130,13 +130,10 @@ class Child:
                 preexec_fn=die_with_parent(),
             )
 
-    def signal_group(self, order: int) -> bool:
-        """Send to the whole group; False when nobody of it is left."""
-        try:
-            os.killpg(self.process.pid, order)
-        except ProcessLookupError:
-            return False
-        return True
+    def kill_group(self) -> None:
+        """KILL whatever is left of the group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def tail(self, lines: int = 25) -> str:
         """The end of its log."""
@@ -147,13 +144,14 @@ class Child:
 def stop_all(children: list[Child]) -> None:
     """TERM to all, last started first; KILL to what is still there after STOP_TIMEOUT."""
     for child in reversed(children):
-        child.signal_group(signal.SIGTERM)
+        # Only the leader: a worker brings its own pool to rest, and must not find it killed.
+        child.process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT
     for child in reversed(children):
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.process.wait(max(0.1, deadline - time.monotonic()))
         # The leader is gone or late: whoever is left of its group goes now.
-        child.signal_group(signal.SIGKILL)
+        child.kill_group()
         child.process.wait()
 
 

@@ -161,9 +161,9 @@ def invitation_state(invitation: Invitation, now: datetime) -> str:
 
 def invitation_token(invitation: Invitation) -> str:
     """The token in an invitation's link: derived with a secret key, so that it need not be kept anywhere."""
-    return keyed_hash(
-        str(invitation.pk), merchant_id=invitation.merchant_id, purpose="invitation"
-    )[:32]
+    return keyed_hash(str(invitation.pk), merchant_id=invitation.merchant_id, purpose="invitation")[
+        :32
+    ]
 
 
 def invitation_link(invitation: Invitation) -> str:

@@ -6,11 +6,12 @@ from datetime import datetime
 
 from typing_extensions import override
 
+from apps.core import audit
 from apps.core.audit import Actor
 from apps.payments.selectors import payment_by_order_no
 from apps.payments.services import ResultMismatch, apply_payment_result
 from apps.platforms.gateway import Notification
-from apps.platforms.intake import NotificationHandler, Refused
+from apps.platforms.intake import NotificationHandler
 from apps.platforms.models import NotificationState, PlatformAccount
 
 
@@ -32,5 +33,14 @@ class PaymentNotificationHandler(NotificationHandler):
                 payment_id=payment.pk, result=result, via="notification", now=now, actor=actor
             )
         except ResultMismatch as error:
-            raise Refused(str(error)) from error
+            audit.record(
+                action="payment.mismatch",
+                subject_kind="order",
+                subject_id=payment.order_id,
+                actor=actor,
+                at=now,
+                store_id=payment.store_id,
+                data={"order_no": payment.order_no, "what": str(error)},
+            )
+            return NotificationState.REFUSED
         return NotificationState.APPLIED if changed else NotificationState.REPEATED

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from apps.platforms.gateway import PlatformUnavailable
+from apps.platforms.gateway import MalformedMessage, PlatformUnavailable
 
 logger = logging.getLogger("apps.platforms.http")
 
@@ -187,6 +187,17 @@ def unavailable(answer: HttpAnswer, *, code: str = "", message: str = "") -> Pla
         message or f"the platform's server answered {answer.status}",
         code=code or f"http_{answer.status}",
     )
+
+
+class ReadingAnswer:
+    """Around the reading of an answer: what cannot be read is no usable answer, code ``"bad_answer"``."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MalformedMessage):
+            raise PlatformUnavailable(str(error), code="bad_answer") from error
 
 
 def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -392,9 +392,9 @@ def explain(platform: Platform | str, code: str, *, fallback: str = "") -> Promi
     An unknown code gives ``fallback``, or a sentence that names the code. An empty code gives ``fallback``.
     """
     table = _TABLES.get(Platform(platform), {})
-    known = table.get(code) or _COMMON.get(code)
-    if known is not None:
-        return known
+    for known in (table, _COMMON):
+        if code in known:
+            return known[code]
     if re.fullmatch(r"http_\d{3}", code):
         return format_lazy(_SERVER_TROUBLE, code=code.removeprefix("http_"))
     if fallback or not code:

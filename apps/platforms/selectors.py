@@ -9,6 +9,7 @@ from typing import cast
 
 from django.db.models import Count, Exists, OuterRef, Q
 
+from apps.core.models import AuditEvent
 from apps.core.tenancy import ScopedQuerySet
 from apps.merchants.models import Store
 from apps.platforms.models import AccountStore, Notification, NotificationState, PlatformAccount
@@ -50,6 +51,12 @@ def stores_of(account: PlatformAccount) -> list[Store]:
     """The chosen stores of one account, by name; empty where it serves all."""
     links = AccountStore.objects.filter(account=account).select_related("store")
     return [link.store for link in links.order_by("store__name")]
+
+
+def history_of(account: PlatformAccount, *, limit: int = 20) -> list[AuditEvent]:
+    """What was done with an account, latest first."""
+    events = AuditEvent.objects.filter(subject_kind="account", subject_id=account.pk)
+    return list(events.order_by("-at", "-pk")[:limit])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from typing_extensions import override
 from apps.core.audit import Actor
 from apps.payments.services import ResultMismatch
 from apps.platforms.gateway import Notification
-from apps.platforms.intake import NotificationHandler, Refused
+from apps.platforms.intake import NotificationHandler
 from apps.platforms.models import NotificationState, PlatformAccount
 from apps.refunds.selectors import refund_by_no
 from apps.refunds.services import apply_refund_result
+from apps.refunds.services.requesting import record_step
 
 
 class RefundNotificationHandler(NotificationHandler):
@@ -31,5 +32,6 @@ class RefundNotificationHandler(NotificationHandler):
                 refund_id=refund.pk, result=result, via="notification", now=now, actor=actor
             )
         except ResultMismatch as error:
-            raise Refused(str(error)) from error
+            record_step(refund, "refund.mismatch", actor=actor, now=now, what=str(error))
+            return NotificationState.REFUSED
         return NotificationState.APPLIED if changed else NotificationState.REPEATED

@@ -18,3 +18,9 @@ for _prefix, _module in (
 ):
     if find_spec(_module) is not None and find_spec(f"{_module}.urls") is not None:
         urlpatterns.append(path(_prefix, include(f"{_module}.urls")))
+
+# The templates folder also holds the portal's error pages, which the simulator cannot render.
+handler400 = "apps.simulator.wallet.errors.bad_request"
+handler403 = "apps.simulator.wallet.errors.forbidden"
+handler404 = "apps.simulator.wallet.errors.not_found"
+handler500 = "apps.simulator.wallet.errors.server_error"

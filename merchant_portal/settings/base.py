@@ -349,6 +349,8 @@ def logging_config(*, formatter: str) -> dict[str, Any]:
             "httpx": {"level": "WARNING"},
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
+            # The proxy in front keeps the access log.
+            "uvicorn.access": {"level": "WARNING"},
         },
     }
 

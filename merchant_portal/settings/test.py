@@ -15,6 +15,8 @@ PUBLIC_URL = "http://localhost:8000"
 
 # Nothing in it must survive a power cut.
 DATABASES = {"default": default_database(folder="pg-test", durable=False)}
+# Lets the flush between transactional tests empty append-only tables; a test switches it off to see them guarded.
+DATABASES["default"]["OPTIONS"]["options"] = "-c app.allow_truncate=on"
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -295,7 +295,8 @@ def _iso(at: datetime) -> str:
 
 def _title(at: datetime) -> str:
     local = at.astimezone(clock.CHINA)
-    return f"{local:%Y-%m-%d %H:%M:%S} {gettext('China time (UTC+8)')}"
+    zone = gettext("China time (UTC+8)")
+    return f"{local:%Y-%m-%d %H:%M:%S} {zone}"
 
 
 @register.filter

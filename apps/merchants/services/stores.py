@@ -23,9 +23,7 @@ class LastStore(Exception):
 
 def _is_name_conflict(error: IntegrityError) -> bool:
     cause = error.__cause__
-    return (
-        isinstance(cause, psycopg.Error) and cause.diag.constraint_name == "merchants_store_name"
-    )
+    return isinstance(cause, psycopg.Error) and cause.diag.constraint_name == "merchants_store_name"
 
 
 @transaction.atomic

@@ -242,9 +242,7 @@ def invite(
         merchant_id=merchant.pk,
         subject_id=invitation.pk,
     )
-    outbox.enqueue(
-        task=SEND_TASK, merchant_id=merchant.pk, subject_id=invitation.pk, due_at=now
-    )
+    outbox.enqueue(task=SEND_TASK, merchant_id=merchant.pk, subject_id=invitation.pk, due_at=now)
     _record(invitation, "invitation.created", actor=actor, now=now)
     return invitation
 
@@ -304,17 +302,13 @@ def withdraw_invitation(*, invitation_id: int, actor: Actor, now: datetime) -> I
         return invitation
     invitation.withdrawn_at = now
     invitation.save(update_fields=["withdrawn_at"])
-    outbox.forget(
-        task=SEND_TASK, merchant_id=invitation.merchant_id, subject_id=invitation.pk
-    )
+    outbox.forget(task=SEND_TASK, merchant_id=invitation.merchant_id, subject_id=invitation.pk)
     _record(invitation, "invitation.withdrawn", actor=actor, now=now)
     return invitation
 
 
 @transaction.atomic
-def accept_invitation(
-    *, invitation_id: int, user: User, actor: Actor, now: datetime
-) -> Membership:
+def accept_invitation(*, invitation_id: int, user: User, actor: Actor, now: datetime) -> Membership:
     """Join with the invitation's role. Who already is an active member keeps the present role.
 
     Raises Invitation.DoesNotExist, InvitationClosed, WrongPerson (the address is not one of the user's verified ones).
@@ -345,9 +339,7 @@ def accept_invitation(
 
 def is_address_of(user: User, email: str) -> bool:
     """Whether ``email`` is an address that the user has verified."""
-    return bool(
-        EmailAddress.objects.filter(user=user, email__iexact=email, verified=True).exists()
-    )
+    return bool(EmailAddress.objects.filter(user=user, email__iexact=email, verified=True).exists())
 
 
 def deliver_invitation(*, invitation_id: int, now: datetime) -> bool:
@@ -373,7 +365,8 @@ def deliver_invitation(*, invitation_id: int, now: datetime) -> bool:
             )
             bodies.append(render_to_string("merchants/mail/invitation.txt", context).strip())
     EmailMessage(
-        subject=" / ".join(dict.fromkeys(subjects)),
+        # A line break in a name would be refused as a second header.
+        subject=" ".join(" / ".join(dict.fromkeys(subjects)).split()),
         body="\n\n----\n\n".join(dict.fromkeys(bodies)) + "\n",
         to=[invitation.email],
     ).send()

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from apps.core import audit, doors, encryption
 from apps.core.audit import Actor
 from apps.merchants.models import Store
-from apps.platforms import messages, registry
+from apps.platforms import registry, wording
 from apps.platforms.gateway import (
     CheckState,
     CredentialCheck,
@@ -34,12 +34,18 @@ REF_LENGTH = 20
 
 
 class CredentialsRefused(Exception):
-    """Nothing was stored: ``field`` names the input at fault ("" where none can be told), ``message`` says why."""
+    """Nothing was stored: ``field`` names the input at fault ("" where none can be told), ``message`` says why.
 
-    def __init__(self, field: str, message: str) -> None:
+    ``errors`` holds all of them where several inputs are at fault.
+    """
+
+    def __init__(
+        self, field: str, message: str, *, errors: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+        self.errors = dict(errors or {field: message})
 
 
 class PlatformUnreachable(CredentialsRefused):
@@ -69,6 +75,7 @@ def connect_account(
     """
     known = _known(platform)
     label = _label(label)
+    credentials = _stripped(credentials)
     _refuse_bad_shape(known, credentials)
     _refuse_double(known, credentials)
     stores = _stores(all_stores, store_ids)
@@ -138,11 +145,12 @@ def update_account(
     label = _label(label)
     stores = _stores(all_stores, store_ids)
     held = credentials_of(before)
-    given = {name: value for name, value in keys.items() if value.strip()}
+    given = {name: value.strip() for name, value in keys.items() if value.strip()}
     credentials = Credentials(
-        app_id=app_id, merchant_no=before.merchant_no, keys={**held.keys, **given}
+        app_id=app_id.strip(), merchant_no=before.merchant_no, keys={**held.keys, **given}
     )
     check: CredentialCheck | None = None
+    app_id = credentials.app_id
     if given or app_id != before.app_id:
         _refuse_bad_shape(known, credentials)
         if app_id != before.app_id:
@@ -152,10 +160,10 @@ def update_account(
         with transaction.atomic():
             account = _lock(account_id)
             if bytes(account.credentials_sealed) != bytes(before.credentials_sealed):
+                # Otherwise the keys that somebody else has just stored would silently be undone.
                 raise CredentialsRefused(
                     "", _("Somebody changed this account meanwhile. Look at it again.")
                 )
-            changed = sorted(given)
             account.label = label
             account.app_id = app_id
             account.fee_rate_ppm = fee_rate_ppm
@@ -176,7 +184,7 @@ def update_account(
                 fee_rate_ppm=fee_rate_ppm,
                 all_stores=all_stores,
                 store_ids=sorted(stores),
-                replaced=changed,
+                replaced=sorted(given),
                 check=check.state.value if check else "",
             )
     except IntegrityError as error:
@@ -261,6 +269,17 @@ def gateway_of(account: PlatformAccount) -> PlatformGateway:
     )
 
 
+def last_check(account: PlatformAccount) -> CredentialCheck | None:
+    """The verdict of the last live call; None before the first."""
+    if not account.check_state:
+        return None
+    # Something else may have been written there by hand.
+    field, code, message = [*account.check_message.split("|", 2), "", ""][:3]
+    return CredentialCheck(
+        state=CheckState(account.check_state), field=field, code=code, message=message
+    )
+
+
 def notify_url(account: PlatformAccount) -> str:
     """Where the platform delivers this account's notifications."""
     return f"{settings.PUBLIC_URL}/notify/{account.platform}/{account.ref}"
@@ -297,10 +316,19 @@ def _label(label: str) -> str:
     return label
 
 
+def _stripped(credentials: Credentials) -> Credentials:
+    return Credentials(
+        app_id=credentials.app_id.strip(),
+        merchant_no=credentials.merchant_no.strip(),
+        keys={name: value.strip() for name, value in credentials.keys.items() if value.strip()},
+    )
+
+
 def _refuse_bad_shape(platform: Platform, credentials: Credentials) -> None:
-    fault = registry.validate_credentials_shape(platform, credentials)
-    if fault is not None:
-        raise CredentialsRefused(fault.field, str(fault.message))
+    errors = registry.validate_credentials_shape(platform, credentials)
+    if errors:
+        field, message = next(iter(errors.items()))
+        raise CredentialsRefused(field, message, errors=errors)
 
 
 def _refuse_double(platform: Platform, credentials: Credentials) -> None:
@@ -334,15 +362,16 @@ def _check(platform: Platform, credentials: Credentials, *, unchecked: bool) -> 
     gateway = registry.gateway_for(platform=platform, credentials=credentials)
     check = gateway.check_credentials()
     if check.state is CheckState.BAD:
-        raise CredentialsRefused(check.field, messages.check_words(platform, check))
+        raise CredentialsRefused(check.field, wording.check_words(platform, check))
     if check.state is CheckState.UNREACHABLE and not unchecked:
-        raise PlatformUnreachable("", messages.check_words(platform, check))
+        raise PlatformUnreachable("", wording.check_words(platform, check))
     return check
 
 
 def _note(account: PlatformAccount, check: CredentialCheck, now: datetime) -> None:
     account.checked_at = now
     account.check_state = check.state.value
+    # ``last_check`` reads it again.
     account.check_message = f"{check.field}|{check.code}|{check.message}"[:300]
 
 

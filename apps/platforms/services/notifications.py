@@ -90,7 +90,7 @@ def reprocess_notification(*, notification_id: int, now: datetime, actor: Actor)
     One that was applied, or recognised as a repeat, is left as it is. The signature is judged as of the time of
     arrival. Raises NotificationNotFound, BodyExpired.
     """
-    row = Notification.objects.filter(pk=notification_id).first()
+    row: Notification | None = Notification.objects.filter(pk=notification_id).first()
     if row is None:
         raise NotificationNotFound(notification_id)
     if row.state in {NotificationState.APPLIED, NotificationState.REPEATED}:
@@ -280,6 +280,4 @@ def _answer(account: PlatformAccount, state: NotificationState) -> gateway.Ack:
         # The credentials do not open: the platform sees a server's error and sends again.
         logger.exception("no acknowledgement for account %s", account.pk)
         return gateway.Ack(status=500, content_type="text/plain", body=b"fail")
-    return gateway.Ack(
-        status=max(ack.status, least), content_type=ack.content_type, body=ack.body
-    )
+    return gateway.Ack(status=max(ack.status, least), content_type=ack.content_type, body=ack.body)

@@ -93,9 +93,7 @@ def read_call(fields: dict[bytes, bytes], *, charset: str, now: datetime) -> met
         datetime.strptime(params["timestamp"], "%Y-%m-%d %H:%M:%S")
     except ValueError:
         raise GatewayRefusal("40002", "isv.invalid-timestamp", "非法的时间戳参数") from None
-    merchant = Merchant.objects.filter(
-        platform=Platform.ALIPAY, app_id=params["app_id"]
-    ).first()
+    merchant = Merchant.objects.filter(platform=Platform.ALIPAY, app_id=params["app_id"]).first()
     if merchant is None:
         raise GatewayRefusal("40002", "isv.invalid-app-id", "无效的AppID参数")
     if not keys.rsa_verify(
@@ -156,7 +154,9 @@ def _api(request: HttpRequest, call: methods.Call) -> HttpResponse:
     stranger = fault("wrong_signature") is not None
     signature = signing.sign(
         text,
-        private_key=keys.stranger_key() if stranger else call.merchant.config["platform_private_key"],
+        private_key=keys.stranger_key()
+        if stranger
+        else call.merchant.config["platform_private_key"],
         charset=call.charset,
     )
     return _answer(f'{{"{node}":{text},"sign":"{signature}"}}', call.charset)

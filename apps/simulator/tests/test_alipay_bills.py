@@ -51,7 +51,11 @@ def busy_day(merchant: Merchant) -> None:
     first = pay(merchant, "P1", 2500, NOON)
     pay(merchant, "P2", 10000, NOON + timedelta(hours=1))
     books.create_refund(
-        order=first, out_refund_no="R1", amount_fen=1000, now=NOON + timedelta(hours=2), instant=True
+        order=first,
+        out_refund_no="R1",
+        amount_fen=1000,
+        now=NOON + timedelta(hours=2),
+        instant=True,
     )
     pay(merchant, "AFTER", 800, datetime(2026, 5, 1, 16, 0, 0, tzinfo=UTC))
 

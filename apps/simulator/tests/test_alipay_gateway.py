@@ -562,9 +562,7 @@ def test_the_auth_code_names_the_buyer_once(shop: Shop) -> None:
     told = shop.call(method, grant_type="authorization_code", code=code)
     assert told["user_id"] == DEFAULT_PAYER.alipay_id
     assert "code" not in told
-    used = shop.send(
-        shop.signed(shop.common(method, grant_type="authorization_code", code=code))
-    )
+    used = shop.send(shop.signed(shop.common(method, grant_type="authorization_code", code=code)))
     assert used["error_response"]["sub_code"] == "isv.code-invalid"
     shop.check(shop.raw, "error_response", used["sign"])
     assert OAuthCode.objects.count() == 1
@@ -596,7 +594,9 @@ def parsed(shop: Shop, notice: Notice, *, forged: bool = False) -> dict[str, str
     charset = headers["Content-Type"].partition("charset=")[2]
     fields = {
         key: value[0]
-        for key, value in parse_qs(body.decode("ascii"), encoding=charset, strict_parsing=True).items()
+        for key, value in parse_qs(
+            body.decode("ascii"), encoding=charset, strict_parsing=True
+        ).items()
     }
     text = "&".join(
         f"{key}={fields[key]}" for key in sorted(fields) if key not in ("sign", "sign_type")

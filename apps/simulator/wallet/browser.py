@@ -38,9 +38,7 @@ def back_through(request: HttpRequest, address: str) -> str:
     """An address on the portal, led through Alipay's in-app browser if the page came from there."""
     if request.COOKIES.get(BROWSER_COOKIE) != origin_of(Platform.ALIPAY):
         return address
-    return rewrite_address(
-        address, portal=settings.PORTAL_URL, browser=origin_of(Platform.ALIPAY)
-    )
+    return rewrite_address(address, portal=settings.PORTAL_URL, browser=origin_of(Platform.ALIPAY))
 
 
 def remember(response: HttpResponse, platform: str) -> None:

@@ -55,9 +55,7 @@ def read_picture(upload: UploadedFile) -> str:
     if not texts:
         raise Unreadable("没有找到二维码。No QR code in this picture.")
     if len(texts) > 1:
-        raise Unreadable(
-            "图片里有多个二维码，请只留一个。There are several codes; crop it to one."
-        )
+        raise Unreadable("图片里有多个二维码，请只留一个。There are several codes; crop it to one.")
     return texts.pop()
 
 

@@ -16,7 +16,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.simulator import books, clock
 from apps.simulator.alipay.gateway import return_address
-from apps.simulator.alipay.wire import yuan
 from apps.simulator.models import Merchant, Order, OrderState, Platform, Product
 from apps.simulator.payers import BROWSER_COOKIE, PAYERS, USER_COOKIE, Payer, payer_for
 from apps.simulator.wallet import browser
@@ -35,6 +34,11 @@ REFUSALS = {
 }
 UNKNOWN_CODE = "二维码无效或已被新的取代。The code is unknown, or a newer one has replaced it."
 RECORDS = 50
+
+
+def _shown(fen: int) -> str:
+    """``123450`` fen as people read it: ``1,234.50``."""
+    return f"{fen // 100:,}.{fen % 100:02d}"
 
 
 def _payer(request: HttpRequest) -> Payer:
@@ -207,7 +211,7 @@ def _cashier_page(
         request,
         order.platform,
         order=order,
-        amount=yuan(order.amount_fen),
+        amount=_shown(order.amount_fen),
         shop=order.merchant.name,
         step=step,
         error=error,
@@ -271,8 +275,8 @@ def _records(platform: str, payer: Payer) -> list[dict[str, Any]]:
         {
             "shop": order.merchant.name,
             "description": order.description,
-            "amount": yuan(order.amount_fen),
-            "refunded": yuan(order.refunded_fen) if order.refunded_fen else "",
+            "amount": _shown(order.amount_fen),
+            "refunded": _shown(order.refunded_fen) if order.refunded_fen else "",
             "paid_at": clock.beijing_text(order.paid_at or order.created_at),
             "trade_no": order.trade_no,
             "out_trade_no": order.out_trade_no,
@@ -316,7 +320,7 @@ def inapp_prepare(request: HttpRequest, platform: str) -> JsonResponse:
         {
             "ok": True,
             "shop": current.merchant.name,
-            "amount": yuan(current.amount_fen),
+            "amount": _shown(current.amount_fen),
             "description": current.description,
             "payer": _payer(request).name,
         }

@@ -121,7 +121,7 @@ class AlipayGateway(PlatformGateway):
         biz = wire.order(request)
         if request.product is Product.DYNAMIC_QR:
             answer = self._call("alipay.trade.precreate", biz, notify_url=request.notify_url)
-            with _usable():
+            with http.ReadingAnswer():
                 if wire.text(answer, "out_trade_no") != request.order_no:
                     raise MalformedMessage("out_trade_no is another one")
                 code = wire.text(answer, "qr_code")
@@ -142,12 +142,12 @@ class AlipayGateway(PlatformGateway):
 
     def query_payment(self, *, order_no: str) -> PaymentResult:
         answer = self._call("alipay.trade.query", {"out_trade_no": order_no})
-        with _usable():
+        with http.ReadingAnswer():
             return wire.payment(answer, order_no=order_no)
 
     async def query_payment_async(self, *, order_no: str) -> PaymentResult:
         answer = await self._call_async("alipay.trade.query", {"out_trade_no": order_no})
-        with _usable():
+        with http.ReadingAnswer():
             return wire.payment(answer, order_no=order_no)
 
     def close_payment(self, *, order_no: str) -> PaymentResult:
@@ -163,7 +163,7 @@ class AlipayGateway(PlatformGateway):
             if result.outcome is Outcome.PENDING:
                 raise
             return result
-        with _usable():
+        with http.ReadingAnswer():
             if wire.text(answer, "out_trade_no") != order_no:
                 raise MalformedMessage("out_trade_no is another one")
         return PaymentResult(
@@ -176,7 +176,7 @@ class AlipayGateway(PlatformGateway):
 
     def refund(self, request: RefundRequest) -> RefundResult:
         answer = self._call("alipay.trade.refund", wire.refund_order(request))
-        with _usable():
+        with http.ReadingAnswer():
             result = wire.refund_made(answer, request)
         if result is not None:
             return result
@@ -207,7 +207,7 @@ class AlipayGateway(PlatformGateway):
         }
 
     def _refund(self, answer: Mapping[str, Any], order_no: str, refund_no: str) -> RefundResult:
-        with _usable():
+        with http.ReadingAnswer():
             result = wire.refund(answer, order_no=order_no, refund_no=refund_no)
         if result is None:
             raise OrderNotFound("no such refund was made", code="REFUND_NOT_EXIST")
@@ -253,7 +253,7 @@ class AlipayGateway(PlatformGateway):
             if self._clock() < ready_at:
                 raise StatementNotReady(refusal.message, code=refusal.code) from refusal
             raise StatementEmpty(business_date.isoformat()) from refusal
-        with _usable():
+        with http.ReadingAnswer():
             url = wire.text(answer, "bill_download_url")
             if urlsplit(url).scheme not in {"https", "http"}:
                 raise MalformedMessage("the download address is unusable")
@@ -378,17 +378,17 @@ class AlipayGateway(PlatformGateway):
         inner = own if own is not None else members.get("error_response")
         if inner is None:
             raise PlatformUnavailable("the answer is to another call", code="bad_answer")
-        with _usable():
+        with http.ReadingAnswer():
             message = wire.load(inner)
         # The token call answers without a code when all is well.
         code = str(message.get("code") or (_DONE if own is not None else ""))
         if code in _SIGNED:
             self._verify(inner, sign)
-        if code == _DONE:
+        if code == _DONE and own is not None:
             return message
         sub_code = wire.optional(message, "sub_code")
         words = wire.optional(message, "sub_msg") or wire.optional(message, "msg")
-        if own is None and code == _DONE or not code:
+        if not code or code == _DONE:
             raise PlatformUnavailable("an answer without a code", code="bad_answer")
         if _transient(code, sub_code):
             raise PlatformUnavailable(words, code=sub_code or code)
@@ -408,17 +408,6 @@ class AlipayGateway(PlatformGateway):
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"}
 _REFUND_QUERY = "alipay.trade.fastpay.refund.query"
-
-
-class _usable:
-    """Turns "cannot be read" into "no usable answer" around the reading of answers."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, MalformedMessage):
-            raise PlatformUnavailable(str(error), code="bad_answer") from error
 
 
 def _transient(code: str, sub_code: str) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, ClassVar
-from urllib.parse import quote, urlencode, urlsplit
-
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from urllib.parse import quote, urlencode
 
 from apps.platforms import files, http, rsa
 from apps.platforms.connectors.wechatpay import signing, statement, wire
+from apps.platforms.connectors.wechatpay.client import WechatpayClient
 from apps.platforms.gateway import (
     Ack,
     Capability,
@@ -47,17 +47,6 @@ from apps.platforms.gateway import (
 )
 
 _PRODUCTS = {Product.IN_APP: "jsapi", Product.DYNAMIC_QR: "native", Product.BROWSER: "h5"}
-_NOT_FOUND = {"ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"}
-#: Refusals that say nothing about the order: the same call may succeed a moment later.
-_TRANSIENT = {
-    "SYSTEM_ERROR",
-    "SYSTEMERROR",
-    "FREQUENCY_LIMITED",
-    "FREQUENCY_LIMIT_EXCEED",
-    "RATELIMIT_EXCEEDED",
-    "SERVICE_UNAVAILABLE",
-}
-_RETRY_SAME = {"NOT_ENOUGH", "NOTENOUGH"}
 _CLOSED = {"ORDER_CLOSED", "ORDERCLOSED"}
 #: Answers to "close" under which the order may be in any state: ask. The string for "already paid" is not documented.
 _CLOSE_DOUBTFUL = {
@@ -77,8 +66,6 @@ _AT_FAULT = {
     "APPID_MCHID_NOT_MATCH": "app_id",
     "APPID_NOT_EXIST": "app_id",
 }
-#: Codes for answers that do not verify for a reason other than the signature itself.
-_REFUSALS = {"serial": "unknown_serial", "timestamp": "clock_skew", "probe": "signature_probe"}
 _BILLS = {
     StatementKind.TRADE: ("/v3/bill/tradebill", "bill_type", "ALL"),
     StatementKind.FUND: ("/v3/bill/fundflowbill", "account_type", "BASIC"),
@@ -124,8 +111,14 @@ class WechatpayGateway(PlatformGateway):
         self._ours = credentials
         self._http = http
         self._endpoints = endpoints
-        self._clock = clock
         self._nonce = nonce
+        self._client = WechatpayClient(
+            credentials=credentials,
+            http=http,
+            api_url=endpoints.api_url,
+            clock=clock,
+            nonce=nonce,
+        )
 
     # Payments
 
@@ -137,10 +130,10 @@ class WechatpayGateway(PlatformGateway):
             raise PlatformRejected("the payer's openid is missing", code="payer_missing")
         if request.product is Product.BROWSER and not request.client_ip:
             raise PlatformRejected("the payer's IP address is missing", code="client_ip_missing")
-        answer = self._call(
+        answer = self._client.call(
             "POST", f"/v3/pay/transactions/{product}", wire.order(request, self._ours)
         )
-        with _usable():
+        with http.ReadingAnswer():
             if request.product is Product.DYNAMIC_QR:
                 return Handover(
                     product=request.product,
@@ -162,7 +155,7 @@ class WechatpayGateway(PlatformGateway):
         )
 
     def _invoke_parameters(self, prepay_id: str) -> dict[str, str]:
-        timestamp, nonce = self._timestamp(), self._nonce()
+        timestamp, nonce = self._client.timestamp(), self._nonce()
         package = f"prepay_id={prepay_id}"
         message = signing.pay_message(
             app_id=self._ours.app_id, timestamp=timestamp, nonce=nonce, package=package
@@ -173,14 +166,14 @@ class WechatpayGateway(PlatformGateway):
             "nonceStr": nonce,
             "package": package,
             "signType": "RSA",
-            "paySign": rsa.sign(self._private_key(), message),
+            "paySign": rsa.sign(self._client.private_key(), message),
         }
 
     def query_payment(self, *, order_no: str) -> PaymentResult:
-        return self._payment(self._call("GET", self._query_target(order_no)), order_no)
+        return self._payment(self._client.call("GET", self._query_target(order_no)), order_no)
 
     async def query_payment_async(self, *, order_no: str) -> PaymentResult:
-        answer = await self._call_async("GET", self._query_target(order_no))
+        answer = await self._client.call_async("GET", self._query_target(order_no))
         return self._payment(answer, order_no)
 
     def _query_target(self, order_no: str) -> str:
@@ -188,7 +181,7 @@ class WechatpayGateway(PlatformGateway):
         return f"/v3/pay/transactions/out-trade-no/{quote(order_no, safe='')}?{query}"
 
     def _payment(self, answer: Mapping[str, Any], order_no: str) -> PaymentResult:
-        with _usable():
+        with http.ReadingAnswer():
             result = wire.payment(answer, self._ours)
             if result.order_no != order_no:
                 raise MalformedMessage("out_trade_no is another one")
@@ -197,7 +190,7 @@ class WechatpayGateway(PlatformGateway):
     def close_payment(self, *, order_no: str) -> PaymentResult:
         closed = PaymentResult(outcome=Outcome.CLOSED, order_no=order_no)
         try:
-            self._call(
+            self._client.call(
                 "POST",
                 f"/v3/pay/transactions/out-trade-no/{quote(order_no, safe='')}/close",
                 {"mchid": self._ours.merchant_no},
@@ -218,25 +211,27 @@ class WechatpayGateway(PlatformGateway):
     # Refunds
 
     def refund(self, request: RefundRequest) -> RefundResult:
-        answer = self._call("POST", "/v3/refund/domestic/refunds", wire.refund_order(request))
+        answer = self._client.call(
+            "POST", "/v3/refund/domestic/refunds", wire.refund_order(request)
+        )
         result = self._refund(answer, request.order_no, request.refund_no)
         if result.amount != request.amount:
             raise PlatformUnavailable("the answer names another amount", code="bad_answer")
         return result
 
     def query_refund(self, *, order_no: str, refund_no: str) -> RefundResult:
-        answer = self._call("GET", self._refund_target(refund_no))
+        answer = self._client.call("GET", self._refund_target(refund_no))
         return self._refund(answer, order_no, refund_no)
 
     async def query_refund_async(self, *, order_no: str, refund_no: str) -> RefundResult:
-        answer = await self._call_async("GET", self._refund_target(refund_no))
+        answer = await self._client.call_async("GET", self._refund_target(refund_no))
         return self._refund(answer, order_no, refund_no)
 
     def _refund_target(self, refund_no: str) -> str:
         return f"/v3/refund/domestic/refunds/{quote(refund_no, safe='')}"
 
     def _refund(self, answer: Mapping[str, Any], order_no: str, refund_no: str) -> RefundResult:
-        with _usable():
+        with http.ReadingAnswer():
             result = wire.refund(answer, self._ours)
             if (result.order_no, result.refund_no) != (order_no, refund_no):
                 raise MalformedMessage("the answer is about another refund")
@@ -296,19 +291,19 @@ class WechatpayGateway(PlatformGateway):
         path, name, value = _BILLS[kind]
         query = {"bill_date": business_date.isoformat(), name: value, "tar_type": "GZIP"}
         try:
-            answer = self._call("GET", f"{path}?{urlencode(query)}")
+            answer = self._client.call("GET", f"{path}?{urlencode(query)}")
         except PlatformRejected as refusal:
             if refusal.code == "NO_STATEMENT_EXIST":
                 raise StatementEmpty(business_date.isoformat()) from refusal
             if refusal.code == "STATEMENT_CREATING":
                 raise StatementNotReady(refusal.message, code=refusal.code) from refusal
             raise
-        with _usable():
+        with http.ReadingAnswer():
             url = wire.text(answer, "download_url")
             digest = wire.text(answer, "hash_value").lower()
             if wire.text(answer, "hash_type").upper() != "SHA1":
                 raise MalformedMessage("an unknown hash")
-        content = self._download(url)
+        content = self._client.download(url)
         # The hash covers the bill itself, not the packed file.
         actual = hashlib.sha1(usedforsecurity=False)
         try:
@@ -325,25 +320,6 @@ class WechatpayGateway(PlatformGateway):
             content=content,
             platform_hash=digest,
         )
-
-    def _download(self, url: str) -> bytes:
-        """Fetch a bill file: the request is signed as any other, the answer is not."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"https", "http"} or not parts.netloc:
-            raise PlatformUnavailable("the download address is unusable", code="bad_answer")
-        path = parts.path.removeprefix(urlsplit(self._endpoints.api_url).path.rstrip("/"))
-        target = f"{path}?{parts.query}" if parts.query else path
-        answer = self._http.send(
-            "GET",
-            url,
-            headers=self._headers("GET", target, ""),
-            limit=http.MAX_FILE,
-            patience=http.FILE_PATIENCE,
-        )
-        if answer.status != 200:
-            # The address lives for five minutes only: whatever the reason, the next try begins anew.
-            raise http.unavailable(answer, code=_error(answer)[0])
-        return answer.body
 
     def parse_statement(
         self, content: bytes, *, business_date: date, kind: StatementKind
@@ -364,10 +340,8 @@ class WechatpayGateway(PlatformGateway):
         # Nothing can have this number, so the one good answer is "no such order".
         order_no = f"check{secrets.token_hex(12)}"
         try:
-            try:
-                self._call("GET", self._query_target(order_no))
-            except OrderNotFound:
-                pass
+            with contextlib.suppress(OrderNotFound):
+                self._client.call("GET", self._query_target(order_no))
             self._check_answers()
             self._check_app_secret()
         except PlatformRejected as refusal:
@@ -386,7 +360,7 @@ class WechatpayGateway(PlatformGateway):
     def _check_answers(self) -> None:
         """Have something signed by the platform: refusals carry no signature, so the first call proves one way only."""
         try:
-            self._call("POST", "/v3/security/echo", {"echo_message": "hello"})
+            self._client.call("POST", "/v3/security/echo", {"echo_message": "hello"})
         except PlatformRejected:
             return
         except PlatformUnavailable as trouble:
@@ -430,7 +404,7 @@ class WechatpayGateway(PlatformGateway):
         answer = self._http.send("GET", f"{self._endpoints.oauth_token_url}?{query}")
         if answer.status != 200:
             raise http.unavailable(answer)
-        with _usable():
+        with http.ReadingAnswer():
             message = wire.load(answer.body)
             failure = message.get("errcode", 0)
             if failure == 0:
@@ -439,118 +413,6 @@ class WechatpayGateway(PlatformGateway):
         if failure in {-1, 45009, 45011}:
             raise PlatformUnavailable(words, code=str(failure))
         raise PlatformRejected(words, code=str(failure))
-
-    # The call
-
-    def _call(
-        self, method: str, target: str, message: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        body = "" if message is None else wire.dump(message)
-        return self._read(
-            self._http.send(
-                method,
-                self._url(target),
-                headers=self._headers(method, target, body),
-                body=body.encode(),
-            )
-        )
-
-    async def _call_async(self, method: str, target: str) -> dict[str, Any]:
-        return self._read(
-            await self._http.send_async(
-                method, self._url(target), headers=self._headers(method, target, "")
-            )
-        )
-
-    def _url(self, target: str) -> str:
-        return self._endpoints.api_url.rstrip("/") + target
-
-    def _headers(self, method: str, target: str, body: str) -> dict[str, str]:
-        headers = {
-            "Authorization": signing.authorization(
-                key=self._private_key(),
-                merchant_no=self._ours.merchant_no,
-                serial_no=self._ours.keys.get("serial_no", "").strip(),
-                method=method,
-                target=target,
-                timestamp=self._timestamp(),
-                nonce=self._nonce(),
-                body=body,
-            ),
-            "Accept": "application/json",
-        }
-        if body:
-            headers["Content-Type"] = "application/json"
-        if self._ours.keys.get("public_key_id"):
-            headers["Wechatpay-Serial"] = self._ours.keys["public_key_id"].strip()
-        return headers
-
-    def _read(self, answer: http.HttpAnswer) -> dict[str, Any]:
-        """The verified content of a good answer, or the error that a bad one means."""
-        if answer.status in {200, 204}:
-            self._verify(answer)
-            if answer.status == 204:
-                return {}
-            with _usable():
-                return wire.load(answer.body)
-        code, words = _error(answer)
-        if answer.status < 400 or answer.status >= 500 or answer.status == 429:
-            raise http.unavailable(answer, code=code, message=words)
-        # A refusal without the platform's own code comes from something in between.
-        if not code or code in _TRANSIENT:
-            raise http.unavailable(answer, code=code, message=words)
-        if code in _NOT_FOUND:
-            raise OrderNotFound(words, code=code)
-        raise PlatformRejected(words, code=code, retry_same=code in _RETRY_SAME)
-
-    def _verify(self, answer: http.HttpAnswer) -> None:
-        try:
-            signing.verify(
-                headers=answer.headers,
-                body=answer.body,
-                keys=signing.platform_keys(self._ours.keys),
-                now=self._clock(),
-            )
-        except rsa.UnusableKey as error:
-            raise PlatformUnavailable(
-                "our copy of the platform's key is unusable", code="bad_signature"
-            ) from error
-        except signing.SignatureRefused as error:
-            code = _REFUSALS.get(error.reason, "bad_signature")
-            raise PlatformUnavailable(
-                f"the answer's signature was refused: {error.reason}", code=code
-            ) from error
-
-    def _private_key(self) -> RSAPrivateKey:
-        try:
-            return rsa.load_private_key(self._ours.keys.get("private_key", ""))
-        except rsa.UnusableKey as error:
-            raise PlatformRejected(
-                f"the merchant's private key is unusable: {error.reason}", code="bad_key"
-            ) from error
-
-    def _timestamp(self) -> str:
-        return str(int(self._clock().timestamp()))
-
-
-class _usable:
-    """Turns "cannot be read" into "no usable answer" around the reading of answers."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, MalformedMessage):
-            raise PlatformUnavailable(str(error), code="bad_answer") from error
-
-
-def _error(answer: http.HttpAnswer) -> tuple[str, str]:
-    """The platform's code and words in a refusal; empty when it is not the platform that speaks."""
-    try:
-        message = wire.load(answer.body)
-    except MalformedMessage:
-        return "", ""
-    return wire.optional(message, "code"), wire.optional(message, "message")
 
 
 def _verdict(refusal: PlatformRejected) -> CredentialCheck:

@@ -39,16 +39,18 @@ _ALIASES = {
     "收支金额": "收支金额(元)",
     "账户结余": "账户结余(元)",
 }
+_TRADE_COLUMNS = (
+    "交易时间 公众账号ID 商户号 特约商户号 设备号 微信订单号 商户订单号 用户标识 交易类型 交易状态 付款银行 货币种类 "
+    "应结订单金额 总金额 代金券金额 退款申请时间 退款成功时间 微信退款单号 商户退款单号 退款金额 充值券退款金额 退款类型 "
+    "退款状态 商品名称 商户数据包 手续费 费率 订单金额 申请退款金额 费率备注"
+)
+_FUND_COLUMNS = (
+    "记账时间 微信支付业务单号 资金流水单号 业务名称 业务类型 收支类型 收支金额(元) 账户结余(元) 资金变更提交申请人 备注 "
+    "业务凭证号"
+)
 _KNOWN = {
-    StatementKind.TRADE: set(
-        "交易时间 公众账号ID 商户号 特约商户号 设备号 微信订单号 商户订单号 用户标识 交易类型 交易状态 付款银行 货币种类 "
-        "应结订单金额 总金额 代金券金额 退款申请时间 退款成功时间 微信退款单号 商户退款单号 退款金额 充值券退款金额 退款类型 "
-        "退款状态 商品名称 商户数据包 手续费 费率 订单金额 申请退款金额 费率备注".split()
-    ),
-    StatementKind.FUND: set(
-        "记账时间 微信支付业务单号 资金流水单号 业务名称 业务类型 收支类型 收支金额(元) 账户结余(元) 资金变更提交申请人 备注 "
-        "业务凭证号".split()
-    ),
+    StatementKind.TRADE: set(_TRADE_COLUMNS.split()),
+    StatementKind.FUND: set(_FUND_COLUMNS.split()),
 }
 _NEEDED = {
     StatementKind.TRADE: ("交易时间", "商户号", "微信订单号", "商户订单号", "交易状态", "手续费"),
@@ -136,7 +138,7 @@ class _Reader:
             files.refuse_personal(line)
             names = [_heading(cell) for cell in line.split(",")]
             if not names or names[0] not in _FIRST.values():
-                if number < 30 and len(names) < 4 or not any(names[1:]):
+                if (number < 30 and len(names) < 4) or not any(names[1:]):
                     # Perhaps the introduction of a private bill: its headings will tell.
                     continue
                 break

@@ -1,0 +1,1 @@
+"""The pages of merchants: the way in, stores, team, settings."""

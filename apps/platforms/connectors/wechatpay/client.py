@@ -1,0 +1,171 @@
+"""Signed calls to WeChat Pay API v3 and what their answers mean, apart from any one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from apps.platforms import http, rsa
+from apps.platforms.connectors.wechatpay import signing, wire
+from apps.platforms.gateway import (
+    Credentials,
+    MalformedMessage,
+    OrderNotFound,
+    PlatformRejected,
+    PlatformUnavailable,
+)
+
+_NOT_FOUND = {"ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"}
+#: Refusals that say nothing about the order: the same call may succeed a moment later.
+_TRANSIENT = {
+    "SYSTEM_ERROR",
+    "SYSTEMERROR",
+    "FREQUENCY_LIMITED",
+    "FREQUENCY_LIMIT_EXCEED",
+    "RATELIMIT_EXCEEDED",
+    "SERVICE_UNAVAILABLE",
+}
+_RETRY_SAME = {"NOT_ENOUGH", "NOTENOUGH"}
+#: Codes for answers that do not verify for a reason other than the signature itself.
+_REFUSALS = {"serial": "unknown_serial", "timestamp": "clock_skew", "probe": "signature_probe"}
+
+
+class WechatpayClient:
+    """Calls with one merchant's credentials. ``api_url`` may carry a path prefix, which is never signed."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        http: http.PlatformHttp,
+        api_url: str,
+        clock: Callable[[], datetime],
+        nonce: Callable[[], str],
+    ) -> None:
+        self._ours = credentials
+        self._http = http
+        self._api_url = api_url.rstrip("/")
+        self._clock = clock
+        self._nonce = nonce
+
+    def call(
+        self, method: str, target: str, message: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        body = "" if message is None else wire.dump(message)
+        return self._read(
+            self._http.send(
+                method,
+                self._url(target),
+                headers=self._headers(method, target, body),
+                body=body.encode(),
+            )
+        )
+
+    async def call_async(self, method: str, target: str) -> dict[str, Any]:
+        return self._read(
+            await self._http.send_async(
+                method, self._url(target), headers=self._headers(method, target, "")
+            )
+        )
+
+    def _url(self, target: str) -> str:
+        return self._api_url + target
+
+    def _headers(self, method: str, target: str, body: str) -> dict[str, str]:
+        headers = {
+            "Authorization": signing.authorization(
+                key=self.private_key(),
+                merchant_no=self._ours.merchant_no,
+                serial_no=self._ours.keys.get("serial_no", "").strip(),
+                method=method,
+                target=target,
+                timestamp=self.timestamp(),
+                nonce=self._nonce(),
+                body=body,
+            ),
+            "Accept": "application/json",
+        }
+        if body:
+            headers["Content-Type"] = "application/json"
+        if self._ours.keys.get("public_key_id"):
+            headers["Wechatpay-Serial"] = self._ours.keys["public_key_id"].strip()
+        return headers
+
+    def _read(self, answer: http.HttpAnswer) -> dict[str, Any]:
+        """The verified content of a good answer, or the error that a bad one means."""
+        if answer.status in {200, 204}:
+            self._verify(answer)
+            if answer.status == 204:
+                return {}
+            with http.ReadingAnswer():
+                return wire.load(answer.body)
+        code, words = _error(answer)
+        if answer.status < 400 or answer.status >= 500 or answer.status == 429:
+            raise http.unavailable(answer, code=code, message=words)
+        # A refusal without the platform's own code comes from something in between.
+        if not code or code in _TRANSIENT:
+            raise http.unavailable(answer, code=code, message=words)
+        if code in _NOT_FOUND:
+            raise OrderNotFound(words, code=code)
+        raise PlatformRejected(words, code=code, retry_same=code in _RETRY_SAME)
+
+    def _verify(self, answer: http.HttpAnswer) -> None:
+        try:
+            signing.verify(
+                headers=answer.headers,
+                body=answer.body,
+                keys=signing.platform_keys(self._ours.keys),
+                now=self._clock(),
+            )
+        except rsa.UnusableKey as error:
+            raise PlatformUnavailable(
+                "our copy of the platform's key is unusable", code="bad_signature"
+            ) from error
+        except signing.SignatureRefused as error:
+            code = _REFUSALS.get(error.reason, "bad_signature")
+            raise PlatformUnavailable(
+                f"the answer's signature was refused: {error.reason}", code=code
+            ) from error
+
+    def private_key(self) -> RSAPrivateKey:
+        try:
+            return rsa.load_private_key(self._ours.keys.get("private_key", ""))
+        except rsa.UnusableKey as error:
+            raise PlatformRejected(
+                f"the merchant's private key is unusable: {error.reason}", code="bad_key"
+            ) from error
+
+    def timestamp(self) -> str:
+        return str(int(self._clock().timestamp()))
+
+    def download(self, url: str) -> bytes:
+        """Fetch a bill file: the request is signed as any other, the answer is not."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"https", "http"} or not parts.netloc:
+            raise PlatformUnavailable("the download address is unusable", code="bad_answer")
+        path = parts.path.removeprefix(urlsplit(self._api_url).path)
+        target = f"{path}?{parts.query}" if parts.query else path
+        answer = self._http.send(
+            "GET",
+            url,
+            headers=self._headers("GET", target, ""),
+            limit=http.MAX_FILE,
+            patience=http.FILE_PATIENCE,
+        )
+        if answer.status != 200:
+            # The address lives for five minutes only: whatever the reason, the next try begins anew.
+            raise http.unavailable(answer, code=_error(answer)[0])
+        return answer.body
+
+
+def _error(answer: http.HttpAnswer) -> tuple[str, str]:
+    """The platform's code and words in a refusal; empty when it is not the platform that speaks."""
+    try:
+        message = wire.load(answer.body)
+    except MalformedMessage:
+        return "", ""
+    return wire.optional(message, "code"), wire.optional(message, "message")

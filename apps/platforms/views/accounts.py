@@ -1,0 +1,273 @@
+"""The pages of a merchant's platform accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.core import clock
+from apps.core.encryption import CannotOpen
+from apps.core.htmx import render_page
+from apps.merchants.access import MerchantRequest, merchant_view
+from apps.platforms import registry, selectors, services, wording
+from apps.platforms.forms import AccountForm, percent
+from apps.platforms.gateway import CheckState, Platform
+from apps.platforms.models import PlatformAccount, PlatformChoice
+
+
+def _account_or_404(pk: int) -> PlatformAccount:
+    try:
+        return selectors.get_account(pk)
+    except PlatformAccount.DoesNotExist as error:
+        raise Http404 from error
+
+
+def _simulator_url() -> str:
+    return f"{settings.SIMULATOR_URL}/control/" if settings.SIMULATOR_URL else ""
+
+
+def _to_detail(request: MerchantRequest, pk: int) -> HttpResponse:
+    return redirect("platforms:account_detail", request.merchant.slug, pk)
+
+
+@require_GET
+@merchant_view("platforms.view")
+def account_list(request: MerchantRequest) -> HttpResponse:
+    """Every account with its state and what did not take effect today."""
+    now = clock.now()
+    today = clock.business_date(now, request.merchant.day_starts_at)
+    since, _until = clock.business_period(today, request.merchant.day_starts_at)
+    stores = selectors.stores_by_account()
+    trouble = selectors.trouble_by_account(since=since)
+    accounts = [
+        {
+            "account": account,
+            "stores": [store.name for store in stores.get(account.pk, [])],
+            "badge": wording.check_badge(account.check_state),
+            "trouble": trouble.get(account.pk, 0),
+        }
+        for account in selectors.list_accounts()
+    ]
+    return render_page(request, "platforms/account_list.html", {"accounts": accounts, "now": now})
+
+
+@require_GET
+@merchant_view("platforms.manage")
+def account_choose(request: MerchantRequest) -> HttpResponse:
+    """Which platform to connect; those without a connector are named as coming later."""
+    texts = {
+        Platform.WECHATPAY: _("API v3 with the WeChat Pay public key, or platform certificates."),
+        Platform.ALIPAY: _("Open platform application with RSA2 keys."),
+    }
+    connected = registry.connected_platforms()
+    choices = [
+        {
+            "value": choice.value,
+            "connected": Platform(choice.value) in connected,
+            "text": texts.get(Platform(choice.value), ""),
+        }
+        for choice in PlatformChoice
+    ]
+    return render_page(
+        request,
+        "platforms/account_choose.html",
+        {"choices": choices, "simulator_url": _simulator_url()},
+    )
+
+
+def _form_page(
+    request: MerchantRequest, form: AccountForm, *, account: PlatformAccount | None = None
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "form": form,
+        "platform": form.platform.value,
+        "account": account,
+        "simulator_url": _simulator_url(),
+    }
+    status = 422 if form.is_bound and form.errors else 200
+    return render_page(request, "platforms/account_form.html", context, status=status)
+
+
+def _refused(form: AccountForm, refusal: services.CredentialsRefused) -> None:
+    form.offer_unchecked = isinstance(refusal, services.PlatformUnreachable)
+    form.refuse(refusal.errors)
+
+
+@require_http_methods(["GET", "POST"])
+@merchant_view("platforms.manage")
+def account_connect(request: MerchantRequest, platform: str) -> HttpResponse:
+    """Ask for the credentials of a new account, try them, store them."""
+    if platform not in registry.connected_platforms():
+        raise Http404
+    form = AccountForm(
+        request.POST if request.method == "POST" else None,
+        platform=Platform(platform),
+        stores=selectors.list_stores(),
+    )
+    if form.is_bound and form.is_valid():
+        try:
+            account = services.connect_account(
+                platform=platform,
+                credentials=form.credentials(),
+                actor=request.actor(),
+                now=clock.now(),
+                **form.terms(),
+            )
+        except services.CredentialsRefused as refusal:
+            _refused(form, refusal)
+        else:
+            _say_connected(request, account)
+            return _to_detail(request, account.pk)
+    return _form_page(request, form)
+
+
+def _say_connected(request: MerchantRequest, account: PlatformAccount) -> None:
+    if account.check_state == CheckState.GOOD.value:
+        messages.success(request, _("Connected. The platform accepted the credentials."))
+    else:
+        messages.warning(
+            request, _("Stored without a check. Check the credentials before you take payments.")
+        )
+
+
+@require_http_methods(["GET", "POST"])
+@merchant_view("platforms.manage")
+def account_edit(request: MerchantRequest, pk: int) -> HttpResponse:
+    """Change name, fee rate, stores and, where given anew, credentials."""
+    account = _account_or_404(pk)
+    served = selectors.stores_of(account)
+    known = {store.pk: store for store in [*selectors.list_stores(), *served]}
+    form = AccountForm(
+        request.POST if request.method == "POST" else None,
+        platform=Platform(account.platform),
+        stores=list(known.values()),
+        account=account,
+        chosen=[store.pk for store in served],
+    )
+    if form.is_bound and form.is_valid():
+        try:
+            services.update_account(
+                account_id=pk,
+                app_id=form.cleaned_data["app_id"],
+                keys=form.key_values(),
+                actor=request.actor(),
+                now=clock.now(),
+                **form.terms(),
+            )
+        except services.CredentialsRefused as refusal:
+            _refused(form, refusal)
+        except CannotOpen:
+            form.refuse({"": _keys_lost()})
+        else:
+            messages.success(request, _("Saved."))
+            return _to_detail(request, pk)
+    return _form_page(request, form, account=account)
+
+
+def _keys_lost() -> str:
+    return _(
+        "The stored credentials cannot be opened with this server's encryption keys. "
+        "Restore the key, or connect the account anew."
+    )
+
+
+@require_GET
+@merchant_view("platforms.view")
+def account_detail(request: MerchantRequest, pk: int) -> HttpResponse:
+    """One account: state, what can be done, facts, history."""
+    account = _account_or_404(pk)
+    fields = registry.credential_fields(account.platform)
+    try:
+        fingerprints = services.fingerprints_of(account)
+        keys_lost = ""
+    except CannotOpen:
+        fingerprints, keys_lost = {}, _keys_lost()
+    check = services.last_check(account)
+    context = {
+        "account": account,
+        "badge": wording.check_badge(account.check_state),
+        "check_words": wording.check_words(account.platform, check) if check else "",
+        "check_tone": {CheckState.BAD: "bad", CheckState.UNREACHABLE: "wait"}.get(check.state, "")
+        if check
+        else "",
+        "fee_percent": percent(account.fee_rate_ppm),
+        "stores": selectors.stores_of(account),
+        "keys": [
+            {"label": field.label, "fingerprint": fingerprints.get(field.name, "")}
+            for field in fields
+            if field.name not in {"merchant_no", "app_id"}
+        ],
+        "keys_lost": keys_lost,
+        "notify_url": services.notify_url(account),
+        "needs_https": not (
+            settings.NOTIFY_ALLOW_HTTP or settings.PUBLIC_URL.startswith("https://")
+        ),
+        "capabilities": wording.capability_words(registry.capabilities_of(account.platform)),
+        "notifications": selectors.page_notifications(
+            selectors.NotificationFilters(account_id=pk), None, size=5
+        ).rows,
+        "events": [wording.event_entry(event) for event in selectors.history_of(account)],
+        "now": clock.now(),
+    }
+    return render_page(request, "platforms/account_detail.html", context)
+
+
+@require_POST
+@merchant_view("platforms.manage")
+def account_check(request: MerchantRequest, pk: int) -> HttpResponse:
+    """Try the stored credentials now."""
+    try:
+        check = services.recheck_account(account_id=pk, actor=request.actor(), now=clock.now())
+    except services.AccountNotFound as error:
+        raise Http404 from error
+    except CannotOpen:
+        messages.error(request, _keys_lost())
+        return _to_detail(request, pk)
+    words = wording.check_words(_account_or_404(pk).platform, check)
+    say = {
+        CheckState.GOOD: messages.success,
+        CheckState.BAD: messages.error,
+        CheckState.UNREACHABLE: messages.warning,
+    }[check.state]
+    say(request, words)
+    return _to_detail(request, pk)
+
+
+@require_http_methods(["GET", "POST"])
+@merchant_view("platforms.manage")
+def account_pause(request: MerchantRequest, pk: int) -> HttpResponse:
+    """Ask before an account stops taking payments, then stop it."""
+    account = _account_or_404(pk)
+    if request.method == "POST":
+        if services.set_active(account_id=pk, active=False, actor=request.actor(), now=clock.now()):
+            messages.success(request, _("Paused. Customers can no longer pay through it."))
+        return _to_detail(request, pk)
+    here = reverse("platforms:account_pause", args=[request.merchant.slug, pk])
+    detail = reverse("platforms:account_detail", args=[request.merchant.slug, pk])
+    return render_page(
+        request,
+        "platforms/account_pause.html",
+        {"account": account, "action": here, "cancel_url": detail},
+    )
+
+
+@require_POST
+@merchant_view("platforms.manage")
+def account_resume(request: MerchantRequest, pk: int) -> HttpResponse:
+    """Let an account take payments again."""
+    try:
+        changed = services.set_active(
+            account_id=pk, active=True, actor=request.actor(), now=clock.now()
+        )
+    except services.AccountNotFound as error:
+        raise Http404 from error
+    if changed:
+        messages.success(request, _("Resumed. Customers can pay through it again."))
+    return _to_detail(request, pk)

@@ -1,0 +1,124 @@
+"""The pages that show what the platforms delivered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.core import clock
+from apps.core.htmx import render_page
+from apps.merchants.access import MerchantRequest, merchant_view
+from apps.platforms import selectors, services, wording
+from apps.platforms.forms import NotificationFilterForm
+from apps.platforms.models import Notification, NotificationState
+from apps.platforms.selectors import NotificationFilters, Place
+
+
+def _place(request: MerchantRequest) -> Place | None:
+    """The place in the list that the address names; a garbled one is the list's beginning."""
+    for name, newer in (("after", False), ("before", True)):
+        at, _dash, pk = request.GET.get(name, "").partition("-")
+        if at.isascii() and at.isdigit() and pk.isascii() and pk.isdigit() and len(at + pk) < 34:
+            micros = int(at)
+            if micros < 4_000_000_000_000_000:
+                seconds, rest = divmod(micros, 1_000_000)
+                received_at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+                return Place(received_at, min(int(pk), 2**63 - 1), newer=newer)
+    return None
+
+
+def _address(request: MerchantRequest, name: str, place: Place | None) -> str:
+    if place is None:
+        return ""
+    query = request.GET.copy()
+    for other in ("after", "before"):
+        query.pop(other, None)
+    query[name] = place.text()
+    return f"?{query.urlencode()}"
+
+
+@require_GET
+@merchant_view("platforms.view")
+def notification_list(request: MerchantRequest) -> HttpResponse:
+    """All deliveries, newest first, with the filter bar."""
+    accounts = list(selectors.list_accounts())
+    form = NotificationFilterForm(request.GET, accounts=accounts)
+    form.is_valid()
+    asked: dict[str, Any] = form.cleaned_data
+    filters = NotificationFilters(
+        account_id=asked.get("account"),
+        state=asked.get("state", ""),
+        verdict=asked.get("verdict", ""),
+        order_no=asked.get("order_no", "").strip(),
+    )
+    page = selectors.page_notifications(filters, _place(request))
+    by_pk = {account.pk: account for account in accounts}
+    context = {
+        "form": form,
+        "rows": [
+            {
+                "row": row,
+                "account": by_pk.get(row.account_id),
+                "words": wording.notification_words(row),
+            }
+            for row in page.rows
+        ],
+        "filtered": filters != NotificationFilters(),
+        "newer": _address(request, "before", page.newer),
+        "older": _address(request, "after", page.older),
+        "has_accounts": bool(accounts),
+    }
+    return render_page(request, "platforms/notification_list.html", context, partial="rows")
+
+
+def _notification_or_404(pk: int) -> Notification:
+    try:
+        return selectors.get_notification(pk)
+    except Notification.DoesNotExist as error:
+        raise Http404 from error
+
+
+@require_GET
+@merchant_view("platforms.view")
+def notification_detail(request: MerchantRequest, pk: int) -> HttpResponse:
+    """One delivery: verdict, what became of it, headers. Its body is never shown."""
+    row = _notification_or_404(pk)
+    settled = row.state in {NotificationState.APPLIED, NotificationState.REPEATED}
+    context = {
+        "row": row,
+        "account": selectors.get_account(row.account_id),
+        "words": wording.notification_words(row),
+        "detail": wording.notification_detail(row),
+        "headers": wording.shown_headers(row.headers),
+        "size": row.headers.get("content-length", ""),
+        "sha256": bytes(row.body_sha256).hex(),
+        "body_kept": row.body_sealed is not None,
+        "may_reprocess": not settled and row.body_sealed is not None,
+    }
+    return render_page(request, "platforms/notification_detail.html", context)
+
+
+@require_POST
+@merchant_view("platforms.manage")
+def notification_reprocess(request: MerchantRequest, pk: int) -> HttpResponse:
+    """Try a stored delivery again."""
+    try:
+        row = services.reprocess_notification(
+            notification_id=pk, now=clock.now(), actor=request.actor()
+        )
+    except services.NotificationNotFound as error:
+        raise Http404 from error
+    except services.BodyExpired:
+        messages.error(
+            request, _("Its content is no longer kept, so it cannot be processed again.")
+        )
+    else:
+        say = messages.success if row.state == NotificationState.APPLIED else messages.warning
+        say(request, wording.notification_words(row))
+    return redirect("platforms:notification_detail", request.merchant.slug, pk)

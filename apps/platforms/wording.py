@@ -1,0 +1,160 @@
+"""Plain words for what this room's pages show: capabilities, checks of credentials, verdicts on notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.core.models import AuditEvent
+from apps.platforms import messages
+from apps.platforms.gateway import Capability, CheckState, CredentialCheck, Platform
+from apps.platforms.models import Notification, NotificationState, Verdict
+
+_CAPABILITIES: Mapping[Capability, Promise] = {
+    Capability.IN_APP: gettext_lazy("Pay inside the wallet after scanning a code"),
+    Capability.DYNAMIC_QR: gettext_lazy("Show a code for one order on a screen"),
+    Capability.BROWSER: gettext_lazy("Pay from a phone's browser"),
+    Capability.BARCODE: gettext_lazy("Scan the customer's payment code"),
+    Capability.CLOSE: gettext_lazy("Close unpaid orders"),
+    Capability.REVERSE: gettext_lazy("Undo a payment of unclear outcome"),
+    Capability.REFUND: gettext_lazy("Refund"),
+    Capability.PARTIAL_REFUND: gettext_lazy("Refund a part"),
+    Capability.PAYER_IDENTITY: gettext_lazy("Recognise a returning payer"),
+    Capability.TRADE_STATEMENT: gettext_lazy("Daily bill of payments and refunds"),
+    Capability.FUND_STATEMENT: gettext_lazy("Daily bill of balance movements"),
+}
+
+#: The look of a check, as a state word of the shared badges.
+_CHECK_STATES = {
+    CheckState.GOOD.value: "working",
+    CheckState.BAD.value: "broken",
+    CheckState.UNREACHABLE.value: "unchecked",
+    "": "unchecked",
+}
+
+_SIGNATURE_WORDS: Mapping[str, Promise] = {
+    "missing": gettext_lazy("It carries no signature."),
+    "timestamp": gettext_lazy(
+        "Its time stamp is too far from our clock: an old notification sent again by somebody, or a wrong clock."
+    ),
+    "serial": gettext_lazy(
+        "It was signed with a key that this account does not know. If the platform changed its key, "
+        "store the new one in the account."
+    ),
+    "probe": gettext_lazy(
+        "The platform sent a wrong signature on purpose to see whether it is checked."
+    ),
+    "wrong": gettext_lazy("The signature does not belong to these bytes."),
+}
+
+
+def capability_words(capabilities: Iterable[Capability]) -> list[str]:
+    """What an account can do, in the order in which a shop meets it."""
+    held = set(capabilities)
+    return [str(words) for capability, words in _CAPABILITIES.items() if capability in held]
+
+
+def check_badge(check_state: str) -> str:
+    """The value for the shared state badge."""
+    return _CHECK_STATES.get(check_state, "unchecked")
+
+
+def check_words(platform: Platform | str, check: CredentialCheck) -> str:
+    """What a live check found, for the person at the form."""
+    if check.state is CheckState.GOOD:
+        return _("The platform accepted the credentials.")
+    if check.state is CheckState.UNREACHABLE:
+        return _(
+            "The platform could not be asked just now (%(code)s), so nobody knows yet whether the credentials are right."
+        ) % {"code": check.code or "-"}
+    if check.code == "bad_signature":
+        return _("The platform's answer does not verify with this key. Copy the key again.")
+    fallback = check.message or _("The platform refused these credentials.")
+    return str(messages.explain(platform, check.code, fallback=fallback))
+
+
+def notification_words(row: Notification) -> str:
+    """What a notification's verdict and state mean, as one or two sentences."""
+    if row.verdict == Verdict.BAD_SIGNATURE:
+        reason = _SIGNATURE_WORDS.get(row.detail, _SIGNATURE_WORDS["wrong"])
+        return f"{reason} {_('It had no effect.')}"
+    if row.verdict == Verdict.UNREADABLE:
+        return _("It could not be read, or is meant for another account. It had no effect.")
+    if row.state == NotificationState.APPLIED and row.detail == "nothing_to_do":
+        return _("The signature is good. It announces nothing that the portal acts on.")
+    return str(_STATE_WORDS.get(row.state, ""))
+
+
+_STATE_WORDS: Mapping[str, Promise] = {
+    NotificationState.RECEIVED: gettext_lazy(
+        "It was stored and not processed yet. The platform sends it again; you can also process it here."
+    ),
+    NotificationState.APPLIED: gettext_lazy("The signature is good and it was applied."),
+    NotificationState.REPEATED: gettext_lazy(
+        "The signature is good. The same event was applied before, so nothing was done again."
+    ),
+    NotificationState.UNMATCHED: gettext_lazy(
+        "The signature is good, but no payment of this merchant has this number. The money, if any, will stand in "
+        "the platform's bill."
+    ),
+    NotificationState.REFUSED: gettext_lazy(
+        "The signature is good, but it contradicts what we know about the payment, such as its amount. "
+        "Nothing was changed; the platform is asked."
+    ),
+    NotificationState.FAILED: gettext_lazy(
+        "The signature is good or was not reached, and applying it failed on our side. "
+        "It is tried again by itself; nothing is lost."
+    ),
+}
+
+#: What is said about an account's history: words, icon, tone.
+_EVENTS: Mapping[str, tuple[Promise, str, str]] = {
+    "account.connected": (gettext_lazy("Connected"), "plug-connected", "ok"),
+    "account.changed": (gettext_lazy("Changed"), "pencil", "info"),
+    "account.checked": (gettext_lazy("Checked"), "refresh", "quiet"),
+    "account.paused": (gettext_lazy("Paused"), "player-pause", "wait"),
+    "account.resumed": (gettext_lazy("Resumed"), "player-play", "ok"),
+}
+_CHECK_RESULTS: Mapping[str, Promise] = {
+    "good": gettext_lazy("The platform accepted the credentials."),
+    "bad": gettext_lazy("The platform refused these credentials."),
+    "unreachable": gettext_lazy("The platform could not be asked."),
+}
+
+
+def event_entry(event: AuditEvent) -> dict[str, Any]:
+    """One line of an account's history, as the shared timeline draws it."""
+    title, icon, tone = _EVENTS.get(event.action, (event.action, "point", "quiet"))
+    check = str(event.data.get("check", ""))
+    words = [str(_CHECK_RESULTS[check])] if check in _CHECK_RESULTS else []
+    if event.data.get("replaced"):
+        words.append(_("Credentials were replaced."))
+    return {
+        "at": event.at,
+        "title": title,
+        "icon": icon,
+        "tone": {"bad": "bad", "unreachable": "wait"}.get(check, tone),
+        "actor": event.actor,
+        "origin": event.ip or "",
+        "text": " ".join(words),
+    }
+
+
+def notification_detail(row: Notification) -> str:
+    """The reason as a connector or handler gave it, for support; empty where the words above say it all."""
+    return "" if row.detail in _SIGNATURE_WORDS or row.detail == "nothing_to_do" else row.detail
+
+
+def shown_headers(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The headers kept of a delivery; of a signature only its beginning, enough to tell two apart."""
+    shown: list[tuple[str, str]] = []
+    for name, value in sorted(headers.items()):
+        text = str(value)
+        if name.endswith("-signature") and len(text) > 16:
+            text = f"{text[:12]}…"
+        shown.append((name.lstrip(":"), text))
+    return shown
