@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.doors import new_token
 from apps.core.money import MAX_AMOUNT_MINOR, InvalidAmount, Money
 
 NOTE_LENGTH = 60
+NOT_AN_AMOUNT = _("This is not an amount. Write it in figures, such as 12.50.")
+#: What a Chinese keyboard gives in place of plain digits and signs.
+_PLAIN = str.maketrans("０１２３４５６７８９．。＋－−￥", "0123456789..+--¥")
 #: Signs that people write around an amount; they say nothing about it.
-_AROUND = re.compile(r"^[¥￥元\s]+|[元圆\s]+$")
-_NUMBER = re.compile(r"[+\-−]?(\d+\.?\d*|\.\d+)")
+_AROUND = re.compile(r"^[¥\s]+|[元圆\s]+$")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_NONCE = re.compile(r"[0-9A-Za-z]{16,64}")
 
 
 def read_amount(text: str) -> Money:
@@ -21,14 +25,12 @@ def read_amount(text: str) -> Money:
 
     A comma is refused: it is a decimal point to some and a separator to others.
     """
-    plain = _AROUND.sub("", unicodedata.normalize("NFKC", text).replace("。", "."))
+    plain = _AROUND.sub("", text.translate(_PLAIN))
     if not plain:
         raise forms.ValidationError(_("Enter the amount to pay."), code="empty")
-    if not plain.isascii() and "−" not in plain or _NUMBER.fullmatch(plain) is None:
-        raise forms.ValidationError(
-            _("This is not an amount. Write it in figures, such as 12.50."), code="not_a_number"
-        )
-    if plain[0] in "-−":
+    if _NUMBER.fullmatch(plain) is None:
+        raise forms.ValidationError(NOT_AN_AMOUNT, code="not_a_number")
+    if plain.startswith("-"):
         raise forms.ValidationError(_("The amount must be more than zero."), code="negative")
     whole, _point, fraction = plain.lstrip("+").partition(".")
     if fraction[2:].strip("0"):
@@ -44,9 +46,7 @@ def read_amount(text: str) -> Money:
     try:
         amount = Money.from_yuan(f"{digits}.{fraction[:2] or '0'}")
     except InvalidAmount as error:
-        raise forms.ValidationError(
-            _("This is not an amount. Write it in figures, such as 12.50."), code="not_a_number"
-        ) from error
+        raise forms.ValidationError(NOT_AN_AMOUNT, code="not_a_number") from error
     if amount.minor == 0:
         raise forms.ValidationError(_("The amount must be more than zero."), code="zero")
     if amount.minor > MAX_AMOUNT_MINOR:
@@ -57,19 +57,19 @@ def read_amount(text: str) -> Money:
 class PayForm(forms.Form):
     """The form behind a code. With a fixed price the amount is not asked, but what was shown must still hold."""
 
-    amount = forms.CharField(required=False, max_length=40, strip=True)
+    amount = forms.CharField(
+        required=False, max_length=40, error_messages={"max_length": NOT_AN_AMOUNT}
+    )
     #: The fixed price in fen that the payer saw.
     shown = forms.CharField(required=False, max_length=20)
     note = forms.CharField(
         required=False,
         max_length=NOTE_LENGTH,
-        error_messages={
-            "max_length": _("The note may have %(limit_value)d characters at most.")
-        },
+        error_messages={"max_length": _("The note may have %(limit_value)d characters at most.")},
     )
     #: The form's own random text, against double submission.
-    nonce = forms.CharField(required=False, max_length=64)
-    platform = forms.CharField(required=False, max_length=12)
+    nonce = forms.CharField(required=False)
+    platform = forms.CharField(required=False)
 
     def __init__(self, *args: object, fixed: Money | None, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # forms.Form's own signature
@@ -80,6 +80,11 @@ class PayForm(forms.Form):
         if self.fixed is not None:
             return self.fixed
         return read_amount(self.cleaned_data["amount"])
+
+    def clean_nonce(self) -> str:
+        """The form's nonce; a form without a usable one counts as new each time."""
+        nonce = str(self.cleaned_data["nonce"])
+        return nonce if _NONCE.fullmatch(nonce) else new_token(20)
 
     def clean_note(self) -> str:
         """The note on one line, without control characters."""

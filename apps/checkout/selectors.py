@@ -46,7 +46,9 @@ def opened_code(door: Door) -> OpenedCode:
 
     The platforms are those of ``platforms.selectors.accounts_serving``.
     """
-    served = AccountStore.objects.filter(account_id=OuterRef("pk"), store_id=OuterRef(OuterRef("store_id")))
+    served = AccountStore.objects.filter(
+        account_id=OuterRef("pk"), store_id=OuterRef(OuterRef("store_id"))
+    )
     accounts = PlatformAccount.objects.filter(
         Q(all_stores=True) | Exists(served), is_active=True
     ).order_by("pk")
@@ -82,7 +84,9 @@ def payments_of(order: Order) -> list[Payment]:
 
 def order_of_form(*, key: str, merchant_id: int) -> Order | None:
     """The order that a form with this key has opened already, or None."""
-    door = Door.objects.filter(kind=FORM_DOOR, token_hash=door_hash(key), merchant_id=merchant_id).first()
+    door = Door.objects.filter(
+        kind=FORM_DOOR, token_hash=door_hash(key), merchant_id=merchant_id
+    ).first()
     return None if door is None else Order.objects.filter(pk=door.subject_id).first()
 
 
@@ -107,9 +111,9 @@ def mark(order: Order, payments: list[Payment], *, now: datetime) -> str:
 def paying(payments: list[Payment], platform: str = "") -> Payment | None:
     """The latest attempt under way that the payer was handed over with, on ``platform`` if one is named."""
     for payment in reversed(payments):
-        if payment.state in OPEN_STATES and has_handover(payment):
-            if not platform or payment.platform == platform:
-                return payment
+        under_way = payment.state in OPEN_STATES and has_handover(payment)
+        if under_way and platform in {"", payment.platform}:
+            return payment
     return None
 
 

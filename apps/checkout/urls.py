@@ -1,6 +1,16 @@
 """Where a payer pays."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from apps.checkout.views import paying, scanned
 
 app_name = "checkout"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("q/<str:token>", scanned.scan, name="scan"),
+    path("pay/<str:token>", paying.pay, name="pay"),
+    path("pay/<str:token>/status", paying.pay_status, name="pay_status"),
+    path("pay/<str:token>/start/<slug:platform>", paying.pay_start, name="pay_start"),
+    path("pay/<str:token>/leave/<slug:platform>", paying.pay_leave, name="pay_leave"),
+    path("pay/<str:token>/wechat", paying.pay_wechat, name="pay_wechat"),
+    path("pay/<str:token>/cancel", paying.pay_cancel, name="pay_cancel"),
+]

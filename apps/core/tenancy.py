@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from psycopg.pq import TransactionStatus
+from typing_extensions import Self
 
 M = TypeVar("M", bound=models.Model)
 
@@ -132,7 +133,7 @@ class MerchantScoped(models.Model):
 
     merchant_id = models.BigIntegerField(default=current_merchant_id, editable=False)
 
-    objects: ScopedManager[Any] = ScopedManager()
+    objects: ClassVar[ScopedManager[Self]] = ScopedManager()
 
     class Meta:
         abstract = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from django.db.migrations.operations import RunSQL
 
@@ -11,12 +12,12 @@ POLICY = "merchant_id = (SELECT NULLIF(current_setting('app.merchant_id', true),
 
 def protect(table: str, *, foreign_key: bool = True) -> RunSQL:
     """Row-level security, forced, and a foreign key to the merchant."""
-    forward = [
+    forward: list[Any] = [
         f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
         f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
         f'CREATE POLICY merchant_wall ON "{table}" USING ({POLICY}) WITH CHECK ({POLICY})',
     ]
-    backward = [
+    backward: list[Any] = [
         f'DROP POLICY merchant_wall ON "{table}"',
         f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY',
         f'ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY',

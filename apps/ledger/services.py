@@ -101,14 +101,7 @@ def booking_date(*, at: datetime) -> date:
     raise NoOpenDay(f"no open business day from {clock.business_date(at, day_starts_at)} on")
 
 
-def _account_id(purpose: Purpose, subject_id: int) -> int:
-    found = (
-        Account.objects.filter(purpose=purpose, subject_id=subject_id)
-        .values_list("pk", flat=True)
-        .first()
-    )
-    if found is not None:
-        return int(found)
+def _make_account(purpose: Purpose, subject_id: int) -> int:
     code, name = PLAN[purpose]
     if subject_id:
         code, name = f"{code}.{subject_id}", f"{name} {subject_id}"
@@ -123,6 +116,16 @@ def _account_id(purpose: Purpose, subject_id: int) -> int:
     )
 
 
+def _account_ids(wanted: set[tuple[Purpose, int]]) -> dict[tuple[Purpose, int], int]:
+    """The accounts of these purposes and subjects; the first posting to one makes it."""
+    rows = Account.objects.filter(
+        purpose__in={purpose for purpose, _ in wanted},
+        subject_id__in={subject for _, subject in wanted},
+    ).values_list("purpose", "subject_id", "pk")
+    found = {(Purpose(purpose), subject): pk for purpose, subject, pk in rows}
+    return {key: found.get(key) or _make_account(*key) for key in wanted}
+
+
 def post_many(drafts: Iterable[EntryDraft]) -> list[JournalEntry]:
     """Post entries in the caller's transaction, with two INSERTs whatever their number.
 
@@ -135,12 +138,9 @@ def post_many(drafts: Iterable[EntryDraft]) -> list[JournalEntry]:
             raise NotBalanced(
                 f"{draft.kind} of {draft.subject_kind} {draft.subject_id}: {total} fen over"
             )
-    accounts: dict[tuple[Purpose, int], int] = {}
-    for draft in drafts:
-        for line in draft.lines:
-            key = (line.purpose, line.subject_id)
-            if key not in accounts:
-                accounts[key] = _account_id(*key)
+    accounts = _account_ids(
+        {(line.purpose, line.subject_id) for draft in drafts for line in draft.lines}
+    )
     entries = JournalEntry.objects.bulk_create(
         [
             JournalEntry(

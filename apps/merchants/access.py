@@ -126,7 +126,7 @@ def merchant_view(
                 return view(inside, *args, **kwargs)
 
         guarded.access = Access("merchant", permission=permission)  # type: ignore[attr-defined]  # read by the URL walk
-        return guarded
+        return guarded  # type: ignore[return-value]  # wraps() names the first parameters, Concatenate does not
 
     return decorate
 
@@ -158,7 +158,7 @@ def door_view(
                 return view(inside, *args, **kwargs)
 
         guarded.access = Access("door", door=kind)  # type: ignore[attr-defined]  # read by the URL walk
-        return guarded
+        return guarded  # type: ignore[return-value]  # wraps() names the first parameters, Concatenate does not
 
     return decorate
 

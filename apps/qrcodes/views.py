@@ -30,6 +30,8 @@ from apps.qrcodes.artwork import (
     render_png,
     render_svg,
 )
+from apps.qrcodes.artwork.fonts import require_printable
+from apps.qrcodes.artwork.placard import caption
 from apps.qrcodes.forms import ArtworkForm, CodeFilterForm, CodeForm
 from apps.qrcodes.models import QRCode, ScenarioKind
 from apps.qrcodes.selectors import (
@@ -182,6 +184,16 @@ def _print_problem(error: UnprintableText | TextTooLong) -> str:
     ) % {"characters": characters}
 
 
+def _problem_of(placard: Placard) -> str:
+    """Why the placard cannot be printed, found without drawing it; "" when it can."""
+    try:
+        require_printable(*placard.texts)
+        caption(placard)
+    except (UnprintableText, TextTooLong) as error:
+        return _print_problem(error)
+    return ""
+
+
 def _draw(placard: Placard, file: File) -> bytes:
     if file == "png":
         return render_png(placard, size_px=1024, captioned=True)
@@ -240,10 +252,7 @@ def code_detail(request: MerchantRequest, code_id: int) -> HttpResponse:
     placard = placard_of(
         code, merchant=request.merchant, language=cast("Language", language), wallets=wallets
     )
-    try:
-        _draw(placard, "png")
-    except (UnprintableText, TextTooLong) as error:
-        context["problem"] = _print_problem(error)
+    context["problem"] = _problem_of(placard)
     return render(request, "qrcodes/code_detail.html", context)
 
 

@@ -41,6 +41,10 @@ KEYS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+#: Tells the server to break the connection instead of sending the body.
+DROP_HEADER = "X-Simulator-Drop"
+
+
 class UnknownFault(ValueError):
     """The key is not one of ``KEYS``."""
 
@@ -94,12 +98,13 @@ def take(key: str, *, platform: str, path: str = "") -> dict[str, Any] | None:
 def lost_response(value: dict[str, Any]) -> HttpResponse:
     """What the caller sees in place of the answer that was lost on the way.
 
-    Mode "504" is a gateway's page; mode "drop" promises more bytes than it sends, so that the server
-    breaks the connection and the caller sees a protocol error.
+    Mode "504" is a gateway's page; with mode "drop" the server breaks the connection after the head of
+    the answer, and the caller sees a protocol error.
     """
     if value.get("mode") == "drop":
         response = HttpResponse(b"", content_type="application/json")
         response["Content-Length"] = "4096"
+        response[DROP_HEADER] = "1"
         return response
     return HttpResponse(
         b"<html><head><title>504 Gateway Time-out</title></head></html>",

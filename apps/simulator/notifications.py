@@ -27,8 +27,9 @@ from django.db import transaction
 from apps.simulator import faults
 from apps.simulator.models import Notice, NoticeState, Order, Refund
 
-#: How long a claimed notice belongs to its sender, in simulated seconds at least; true seconds x factor.
-CLAIM_SECONDS = 30
+#: How long a claimed notice belongs to its sender, in simulated seconds: longer than a sender waits
+#: for its answer even when the clock runs sixty times too fast.
+CLAIM_SECONDS = 600
 
 
 class PlatformNotices(Protocol):

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from a2wsgi import WSGIMiddleware
 from django.core.wsgi import get_wsgi_application
 from typing_extensions import override
 
-from apps.simulator import delivery
+from apps.simulator import delivery, faults
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -61,6 +61,25 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _breakable(application: ASGIApp) -> ASGIApp:
+    """Obey the fault "drop": send the head of the answer only, whereupon uvicorn closes the connection."""
+    mark = (faults.DROP_HEADER.lower().encode(), b"1")
+
+    async def wrapper(scope: Scope, receive: Receive, send: Send) -> None:
+        broken = False
+
+        async def send_or_break(message: MutableMapping[str, Any]) -> None:
+            nonlocal broken
+            if message["type"] == "http.response.start":
+                broken = mark in message["headers"]
+            if message["type"] == "http.response.start" or not broken:
+                await send(message)
+
+        await application(scope, receive, send_or_break)
+
+    return wrapper
+
+
 def _wallet_browser(platform: str, *, portal_url: str, simulator_url: str) -> ASGIApp | None:
     """The reverse proxy that plays a wallet's in-app browser; None if this build has none."""
     name = "apps.simulator.wallet.proxy"
@@ -74,9 +93,10 @@ def _wallet_browser(platform: str, *, portal_url: str, simulator_url: str) -> AS
 def run(*, host: str, ports: Ports, portal_url: str, quiet: bool = False) -> None:
     """Serve until SIGTERM or SIGINT. Raises PortTaken before anything is started."""
     simulator_url = f"http://localhost:{ports.main}"
-    applications: list[tuple[ASGIApp, int]] = [
-        (WSGIMiddleware(get_wsgi_application(), workers=THREADS), ports.main)  # type: ignore[arg-type, list-item, unused-ignore]
-    ]
+    django_application = cast(
+        ASGIApp, WSGIMiddleware(cast(Any, get_wsgi_application()), workers=THREADS)
+    )
+    applications = [(_breakable(django_application), ports.main)]
     for platform, port in (("wechatpay", ports.wechat), ("alipay", ports.alipay)):
         browser = (
             _wallet_browser(platform, portal_url=portal_url, simulator_url=simulator_url)
@@ -92,6 +112,8 @@ def run(*, host: str, ports: Ports, portal_url: str, quiet: bool = False) -> Non
             log_level="warning" if quiet else "info",
             access_log=False,
             lifespan="on",
+            # Nobody stands in front of us: a forwarded address would only be a lie.
+            proxy_headers=False,
             timeout_graceful_shutdown=2,
             # The platforms' own Server and Date headers are not ours to imitate.
             server_header=False,

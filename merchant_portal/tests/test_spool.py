@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty
+from typing import cast
 
 import pytest
 from kombu import Connection, Exchange, Queue
@@ -178,7 +179,8 @@ def test_names_that_are_no_file_names_stay_inside_the_folder(
     connection: Connection, folder: Path
 ) -> None:
     names = ["../outside", "a/b", "..", "", "celery@host.pidbox", "收款"]
-    paths = {connection.default_channel._queue(name) for name in names}
+    channel = cast("spool.Channel", connection.default_channel)
+    paths = {channel._queue(name) for name in names}
     assert len(paths) == len(names)
     assert {path.parent for path in paths} == {folder / "queues"}
     assert not paths & {folder / "queues" / "..", folder / "queues" / "."}

@@ -73,25 +73,32 @@ class Runner:
 
 
 def choose_runner(folder: Path) -> Runner:
-    """How to run without being root. Raises CannotStart when there is no way."""
+    """How to run: not as root, and as somebody who has a name. Raises CannotStart when there is no way."""
+    nobody = _named("nobody")
     if os.geteuid() != 0:
-        return Runner()
-    try:
-        nobody = pwd.getpwnam("nobody")
-    except KeyError:
-        nobody = None
-    if nobody and _reachable(folder) and _reachable(binaries.folder()):
-        return Runner(uid=nobody.pw_uid, gid=nobody.pw_gid)
-    # Some folder above is closed to everybody but root. Inside a user namespace we are not root, yet own the same files.
-    prefix = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
-    if shutil.which("unshare"):
-        trial = subprocess.run([*prefix, "true"], capture_output=True, check=False)
-        if trial.returncode == 0:
+        if _named(os.geteuid()):
+            return Runner()
+        trouble = "PostgreSQL wants a user with a name, and this one has none."
+    else:
+        if nobody and _reachable(folder) and _reachable(binaries.folder()):
+            return Runner(uid=nobody.pw_uid, gid=nobody.pw_gid)
+        trouble = f"PostgreSQL refuses to run as root, and the user nobody cannot enter {folder} or {binaries.folder()}."
+    # Inside a user namespace we appear as nobody, yet own the same files.
+    if nobody and shutil.which("unshare"):
+        who = (f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
+        prefix = ("unshare", "--user", *who, "--")
+        if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
             return Runner(prefix=prefix)
     raise CannotStart(
-        f"PostgreSQL refuses to run as root, and the user nobody cannot enter {folder} or {binaries.folder()}. "
-        "Work as an ordinary user, move the project to a folder that others may enter, or set DATABASE_URL."
+        f"{trouble} Work as an ordinary user, move the project to a folder that others may enter, or set DATABASE_URL."
     )
+
+
+def _named(user: int | str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)
+    except KeyError:
+        return None
 
 
 def _reachable(path: Path) -> bool:

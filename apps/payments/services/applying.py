@@ -15,7 +15,6 @@ from apps.ledger.models import Purpose
 from apps.ledger.services import Line, booking_date, post
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
 from apps.platforms.gateway import Outcome, PaymentResult
-from apps.platforms.models import PlatformAccount
 
 #: A platform's word of success overrides our closing or giving up: the money is there.
 _MAY_BECOME_PAID = (*OPEN_STATES, PaymentState.CLOSED, PaymentState.FAILED)
@@ -54,9 +53,8 @@ def _succeed(
     payment: Payment, result: PaymentResult, *, via: str, now: datetime, actor: Actor
 ) -> bool:
     paid_at = result.paid_at or now
-    rate = PlatformAccount.objects.values_list("fee_rate_ppm", flat=True).get(pk=payment.account_id)
     amount = Money(payment.amount_minor, payment.currency)
-    fee = amount.share(rate_ppm=rate)
+    fee = amount.share(rate_ppm=payment.account.fee_rate_ppm)
     booked = booking_date(at=paid_at)
     payer_hash = (
         keyed_hash(result.payer_id, merchant_id=payment.merchant_id, purpose="payer")
@@ -160,7 +158,7 @@ def apply_payment_result(
     ``via`` is the road: notification, poll, query, close, bill, start. Success posts to the ledger and pays the order in
     the same transaction. Raises ResultMismatch, Payment.DoesNotExist.
     """
-    payment = Payment.objects.get(pk=payment_id)
+    payment = Payment.objects.select_related("account").get(pk=payment_id)
     _check(payment, result)
     if result.outcome is Outcome.SUCCEEDED:
         changed = _succeed(payment, result, via=via, now=now, actor=actor)

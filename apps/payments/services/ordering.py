@@ -26,7 +26,6 @@ from apps.platforms.gateway import (
     PlatformUnavailable,
     Product,
 )
-from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors import accounts_serving
 from apps.platforms.services import gateway_of, notify_url
 
@@ -131,10 +130,9 @@ def prepare_payment(
     """
     order = Order.objects.select_for_update().get(pk=order_id)
     _payable(order, now=now)
-    account = PlatformAccount.objects.filter(pk=account_id).first()
-    if account is None or account_id not in {
-        serving.pk for serving in accounts_serving(store_id=order.store_id)
-    }:
+    serving = {account.pk: account for account in accounts_serving(store_id=order.store_id)}
+    account = serving.get(account_id)
+    if account is None:
         raise OrderNotPayable("no_account")
     alive = Payment.objects.filter(
         order_id=order.pk, account_id=account_id, product=product, state__in=OPEN_STATES

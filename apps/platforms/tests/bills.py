@@ -21,7 +21,9 @@ WECHAT_ROWS = [
     "`oUpF8uA1b2C3d4E5f6G7,`JSAPI,`REFUND,`OTHERS,`CNY,`0.00,`0.00,`50300002512026050100000001,`R20260501154000001,"
     "`10.00,`0.00,`ORIGINAL,`PROCESSING,`门店消费,`store=1,`-0.06000,`0.60%,`0.00,`10.00,`",
 ]
-WECHAT_SUMMARY = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额"
+WECHAT_SUMMARY = (
+    "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额"
+)
 WECHAT_TOTALS = "`3,`123.00,`10.00,`0.00,`0.68000,`125.00,`10.00"
 WECHAT_FUND = [
     "记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额（元）,账户结余（元）,资金变更提交申请人,备注,业务凭证号",
@@ -116,28 +118,14 @@ def alipay_zip(kind: str, detail: str, *, detail_first: bool = False) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in names:
-            archive.writestr(name, text.encode("gb18030"))
-    # The module marks such names as UTF-8; Alipay writes GBK and no mark.
-    return _unmark(buffer.getvalue(), [name for name, _ in names])
+            entry = _GbkName(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, text.encode("gb18030"))
+    return buffer.getvalue()
 
 
-def _unmark(content: bytes, names: list[str]) -> bytes:
-    buffer = io.BytesIO()
-    source = zipfile.ZipFile(io.BytesIO(content))
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            entry = zipfile.ZipInfo(name.encode("gbk").decode("cp437"))
-            archive.writestr(entry, source.read(name))
-    unmarked = bytearray(buffer.getvalue())
-    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        at = unmarked.find(signature)
-        while at >= 0:
-            flags = int.from_bytes(unmarked[at + offset : at + offset + 2], "little") & ~0x800
-            unmarked[at + offset : at + offset + 2] = flags.to_bytes(2, "little")
-            at = unmarked.find(signature, at + 4)
-    # Python wrote the cp437 characters as UTF-8; put GBK bytes of the same length where they fit.
-    return _rename(bytes(unmarked), names)
+class _GbkName(zipfile.ZipInfo):
+    """The standard library would mark such a name as UTF-8; Alipay writes GBK and no mark."""
 
-
-def _rename(content: bytes, names: list[str]) -> bytes:
-    return content if names else content
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802  # the library's name
+        return self.filename.encode("gbk"), self.flag_bits

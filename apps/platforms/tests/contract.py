@@ -285,9 +285,7 @@ class GatewayContract:
         done = rig.gateway().query_refund(order_no=ORDER, refund_no=REFUND)
         assert (done.outcome, done.amount) == (Outcome.SUCCEEDED, Money(1000))
         assert done.refunded_at == REFUNDED_AT
-        async_done = asyncio.run(
-            rig.gateway().query_refund_async(order_no=ORDER, refund_no=REFUND)
-        )
+        async_done = asyncio.run(rig.gateway().query_refund_async(order_no=ORDER, refund_no=REFUND))
         assert async_done == done
 
     def test_a_refund_for_want_of_money_is_sent_again_with_the_same_number(self, rig: Rig) -> None:

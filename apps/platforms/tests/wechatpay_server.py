@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import httpx
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,17 +48,30 @@ def public_pem(name: str) -> str:
     return (
         key(name)
         .public_key()
-        .public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         .decode()
     )
 
 
+def certificate(name: str) -> tuple[str, str]:
+    """A platform certificate and its serial number."""
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Tenpay.com Root CA")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key(name).public_key())
+        .serial_number(0x0102030405060708090A0B0C0D0E0F1011121314)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(key(name), hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM).decode()
+    return pem, "0102030405060708090A0B0C0D0E0F1011121314"
+
+
 def rsa_sign(name: str, message: bytes) -> str:
-    return base64.b64encode(
-        key(name).sign(message, padding.PKCS1v15(), hashes.SHA256())
-    ).decode()
+    return base64.b64encode(key(name).sign(message, padding.PKCS1v15(), hashes.SHA256())).decode()
 
 
 def credentials() -> Credentials:
@@ -138,7 +152,9 @@ class WechatpayServer:
             "Wechatpay-Serial": self.serial or self.ours.keys["public_key_id"],
             "Wechatpay-Signature": signature,
         }
-        return httpx.Response(status, content=self.spoil(raw) if self.spoil else raw, headers=headers)
+        return httpx.Response(
+            status, content=self.spoil(raw) if self.spoil else raw, headers=headers
+        )
 
     def _route(self, request: httpx.Request, target: str) -> httpx.Response:
         path = target.partition("?")[0]
@@ -157,7 +173,9 @@ class WechatpayServer:
         if path.startswith("/v3/bill/"):
             return self._bill(path, dict(request.url.params))
         if path == "/v3/billdownload/file":
-            return httpx.Response(200, content=gzip.compress(self.bills[request.url.params["token"]]))
+            return httpx.Response(
+                200, content=gzip.compress(self.bills[request.url.params["token"]])
+            )
         return httpx.Response(404)
 
     def _create(self, product: str, body: dict[str, Any]) -> httpx.Response:
@@ -170,7 +188,9 @@ class WechatpayServer:
             return self.answer(200, {"code_url": f"weixin://wxpay/bizpayurl?pr={number}"})
         if product == "h5":
             assert body["scene_info"]["payer_client_ip"]
-            return self.answer(200, {"h5_url": f"https://wx.tenpay.com/checkmweb?prepay_id={number}"})
+            return self.answer(
+                200, {"h5_url": f"https://wx.tenpay.com/checkmweb?prepay_id={number}"}
+            )
         assert body["payer"]["openid"]
         return self.answer(200, {"prepay_id": f"wx{number}"})
 
@@ -289,7 +309,9 @@ class WechatpayServer:
                 "wechatpay-timestamp": stamp,
                 "wechatpay-nonce": "xyz",
                 "wechatpay-serial": self.serial or self.ours.keys["public_key_id"],
-                "wechatpay-signature": rsa_sign(self.signer, f"{stamp}\nxyz\n".encode() + body + b"\n"),
+                "wechatpay-signature": rsa_sign(
+                    self.signer, f"{stamp}\nxyz\n".encode() + body + b"\n"
+                ),
             },
             query="",
             body=body,

@@ -90,7 +90,7 @@ def read_call(fields: dict[bytes, bytes], *, charset: str, now: datetime) -> met
     if params["sign_type"] != "RSA2":
         raise GatewayRefusal("40002", "isv.invalid-signature-type", "无效签名类型")
     try:
-        datetime.strptime(params["timestamp"], "%Y-%m-%d %H:%M:%S")
+        datetime.strptime(params["timestamp"] + " +0800", "%Y-%m-%d %H:%M:%S %z")
     except ValueError:
         raise GatewayRefusal("40002", "isv.invalid-timestamp", "非法的时间戳参数") from None
     merchant = Merchant.objects.filter(platform=Platform.ALIPAY, app_id=params["app_id"]).first()

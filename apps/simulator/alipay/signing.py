@@ -6,7 +6,6 @@ signing mistake cannot cancel itself out. Source: dossier B3 (RSA2 = SHA256withR
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
@@ -48,13 +47,6 @@ def notice_text(fields: Mapping[str, str]) -> str:
 def sign(text: str, *, private_key: str, charset: str) -> str:
     """The base64 RSA2 signature of a text in a charset."""
     return keys.rsa_sign(private_key, text.encode(charset, "replace"))
-
-
-def spoiled(signature: str) -> str:
-    """A well-formed base64 signature that fits nothing, for the fault ``wrong_signature``."""
-    raw = bytearray(base64.b64decode(signature))
-    raw[0] ^= 0x5A
-    return base64.b64encode(bytes(raw)).decode("ascii")
 
 
 def answer_json(fields: Mapping[str, object]) -> str:

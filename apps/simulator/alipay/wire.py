@@ -109,12 +109,10 @@ def deadline(biz: dict[str, Any], *, at: datetime) -> datetime:
     absolute = text(biz, "time_expire", longest=19)
     if absolute:
         try:
-            naive = datetime.strptime(
-                absolute, "%Y-%m-%d %H:%M:%S" if len(absolute) > 16 else "%Y-%m-%d %H:%M"
-            )
+            layout = "%Y-%m-%d %H:%M:%S %z" if len(absolute) > 16 else "%Y-%m-%d %H:%M %z"
+            moment = datetime.strptime(f"{absolute} +0800", layout).astimezone(UTC)
         except ValueError:
             raise BusinessRefusal("ACQ.INVALID_PARAMETER", "参数无效：time_expire") from None
-        moment = naive.replace(tzinfo=clock.BEIJING).astimezone(UTC)
         if moment <= at:
             raise BusinessRefusal("ACQ.INVALID_PARAMETER", "参数无效：time_expire已过")
         return min(moment, at + LONGEST)

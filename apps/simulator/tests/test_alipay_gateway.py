@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlsplit
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from django.test import Client
 from typing_extensions import override
 
-from apps.simulator import books, clock, faults, merchants
+from apps.simulator import books, clock, faults, merchants, notifications
 from apps.simulator.alipay import signing
 from apps.simulator.models import (
     Fault,
@@ -109,9 +108,9 @@ def encode(fields: dict[str, str], charset: str) -> str:
 
 
 @pytest.fixture
-def shop() -> Iterator[Shop]:
+def shop() -> Shop:
     """A merchant at the simulated Alipay."""
-    yield Shop(merchants.create_merchant(platform="alipay", name="一号店", now=clock.now()))
+    return Shop(merchants.create_merchant(platform="alipay", name="一号店", now=clock.now()))
 
 
 def paid_trade(shop: Shop, number: str = "P1", amount: str = "25.00") -> dict[str, Any]:
@@ -525,6 +524,15 @@ def test_wap_pay_leads_to_the_cashier_and_back_with_a_signed_result(shop: Shop) 
     assert told["trade_status"] == "TRADE_SUCCESS"
 
 
+def test_from_the_wallets_browser_the_way_back_leads_into_it(shop: Shop) -> None:
+    shop.http.cookies["sim_wallet_browser"] = "http://localhost:9102"
+    to_cashier = wap(shop, return_url="http://localhost:8000/pay/result")
+    gone = shop.http.post(to_cashier["Location"], {"action": "cancel"})
+    assert gone["Location"] == "http://localhost:9102/q/abc"
+    done = shop.http.post(to_cashier["Location"], {"action": "pay"})
+    assert done["Location"].startswith("http://localhost:9102/pay/result?")
+
+
 def test_wap_pay_cancelled_goes_to_the_quit_url_and_pays_nothing(shop: Shop) -> None:
     to_cashier = wap(shop)
     gone = shop.http.post(to_cashier["Location"], {"action": "cancel"})
@@ -588,7 +596,7 @@ def test_a_bad_authorisation_is_refused(shop: Shop, change: dict[str, str]) -> N
 
 def parsed(shop: Shop, notice: Notice, *, forged: bool = False) -> dict[str, str]:
     """Build the notice, check its signature independently, return its fields."""
-    from_module = books.notifications.sender_for("alipay")
+    from_module = notifications.sender_for("alipay")
     assert from_module is not None
     headers, body = from_module.build_notice(notice=notice, now=clock.now(), forged=forged)
     charset = headers["Content-Type"].partition("charset=")[2]
@@ -656,7 +664,7 @@ def test_a_gbk_order_is_notified_in_gbk(shop: Shop) -> None:
     ],
 )
 def test_only_the_exact_word_ends_the_repeats(status: int, body: bytes, taken: bool) -> None:
-    sender = books.notifications.sender_for("alipay")
+    sender = notifications.sender_for("alipay")
     assert sender is not None
     assert sender.accepted(status=status, body=body) is taken
     assert sender.RETRY_SECONDS == (240, 600, 600, 3600, 7200, 21600, 54000)

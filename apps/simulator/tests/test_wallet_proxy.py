@@ -148,6 +148,7 @@ def test_pages_are_asked_as_the_wallet_and_get_its_bridge(
     assert answer.headers.get_list("set-cookie") == [
         "sessionid=1; Path=/; HttpOnly",
         "csrftoken=2; Path=/",
+        f"sim_wallet_browser={BROWSER}; Path=/; SameSite=Lax; HttpOnly",
     ]
     assert "content-length" not in answer.headers
 
@@ -184,6 +185,13 @@ def test_redirects_to_the_portal_stay_inside_and_others_pass(upstream: Seen) -> 
     assert ask(upstream, "GET", "/moved").headers["location"] == f"{BROWSER}/q/1?a=b#c"
     answer = ask(upstream, "GET", "/out")
     assert answer.headers["location"] == "http://localhost:9100/alipay/x"
+
+
+def test_the_way_back_is_noted_once(upstream: Seen) -> None:
+    assert "sim_wallet_browser=" in ask(upstream, "GET", "/moved").headers["set-cookie"]
+    known = {"Cookie": f'sim_wallet_browser="{BROWSER}"'}
+    assert "set-cookie" not in ask(upstream, "GET", "/moved", headers=known).headers
+    assert "set-cookie" not in ask(upstream, "GET", "/csv").headers
 
 
 def test_only_pages_are_changed(upstream: Seen) -> None:

@@ -72,9 +72,7 @@ class TestAuthentication:
         )
         assert body["detail"]["issue"] == "timestamp expired"
 
-    def test_a_shifted_simulated_clock_does_not_hurt_signatures(
-        self, wechat: WechatClient
-    ) -> None:
+    def test_a_shifted_simulated_clock_does_not_hurt_signatures(self, wechat: WechatClient) -> None:
         clock.set_clock(offset_seconds=3 * 86400)
         response = wechat.post("/v3/security/echo", {"echo_message": "你好"})
         assert response.json() == {"echo_message": "你好"}
@@ -103,11 +101,11 @@ class TestAuthentication:
 
     def test_the_signature_covers_body_and_query(self, wechat: WechatClient) -> None:
         order = wechat.order("P00001")
-        signed = wechat.authorization("POST", "/v3/pay/transactions/native", json.dumps(order).encode())
-        other = wechat.order("P00001", total=1)
-        response = wechat.call(
-            "POST", "/v3/pay/transactions/native", other, authorization=signed
+        signed = wechat.authorization(
+            "POST", "/v3/pay/transactions/native", json.dumps(order).encode()
         )
+        other = wechat.order("P00001", total=1)
+        response = wechat.call("POST", "/v3/pay/transactions/native", other, authorization=signed)
         information = refused(response, 401, "SIGN_ERROR")["detail"]["sign_information"]
         assert information["url"] == "/v3/pay/transactions/native"
         assert Order.objects.count() == 0
@@ -210,9 +208,7 @@ class TestOrders:
 
     def test_only_the_named_payer_may_pay_a_jsapi_order(self, wechat: WechatClient) -> None:
         openid = DEMO.openid(wechat.merchant.app_id)
-        wechat.post(
-            "/v3/pay/transactions/jsapi", wechat.order("P00001", payer={"openid": openid})
-        )
+        wechat.post("/v3/pay/transactions/jsapi", wechat.order("P00001", payer={"openid": openid}))
         with pytest.raises(books.NotPayable, match="payer"):
             books.pay_order(order=Order.objects.get(), payer=PAYERS["hua"], now=clock.now())
 
@@ -276,9 +272,7 @@ class TestOrders:
 
     def test_a_foreign_appid_does_not_match(self, wechat: WechatClient) -> None:
         body = wechat.order("P00001", appid="wx0000000000000000")
-        refused(
-            wechat.post("/v3/pay/transactions/native", body), 400, "APPID_MCHID_NOT_MATCH"
-        )
+        refused(wechat.post("/v3/pay/transactions/native", body), 400, "APPID_MCHID_NOT_MATCH")
 
     def test_the_same_order_again_gets_a_new_code_and_the_old_one_dies(
         self, wechat: WechatClient
@@ -289,9 +283,7 @@ class TestOrders:
         assert pay(second).state == "PAID"
         assert Order.objects.count() == 1
 
-    def test_other_parameters_under_the_same_number_are_refused(
-        self, wechat: WechatClient
-    ) -> None:
+    def test_other_parameters_under_the_same_number_are_refused(self, wechat: WechatClient) -> None:
         code = wechat.native("P00001")
         other = wechat.order("P00001", total=2400)
         refused(wechat.post("/v3/pay/transactions/native", other), 403, "OUT_TRADE_NO_USED")
@@ -327,9 +319,7 @@ class TestOrders:
     def test_a_paid_order_is_not_closed(self, wechat: WechatClient) -> None:
         pay(wechat.native("P00001"))
         path = "/v3/pay/transactions/out-trade-no/P00001/close"
-        refused(
-            wechat.post(path, {"mchid": wechat.merchant.merchant_no}), 403, "TRADE_ERROR"
-        )
+        refused(wechat.post(path, {"mchid": wechat.merchant.merchant_no}), 403, "TRADE_ERROR")
         assert wechat.state("P00001")["trade_state"] == "SUCCESS"
 
     def test_expiries(self, wechat: WechatClient) -> None:
@@ -519,7 +509,7 @@ class TestOAuth:
 
     def code(self, merchant: Merchant, **more: Any) -> str:
         location = urlsplit(self.authorize(merchant, **more).headers["Location"])
-        return parse_qs(location.query)["code"][0]
+        return str(parse_qs(location.query)["code"][0])
 
     def test_silent_and_single_use(self, wechat_merchant: Merchant) -> None:
         response = self.authorize(wechat_merchant)

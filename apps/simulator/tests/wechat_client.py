@@ -75,12 +75,14 @@ class WechatClient:
             else authorization,
             **self.extra,
         }
+        return self.send(
+            method, target, raw, {name: text for name, text in headers.items() if text}
+        )
+
+    def send(self, method: str, target: str, raw: bytes, headers: dict[str, str]) -> Any:
+        """Through Django's test client; the process tests send over HTTP."""
         return self.django.generic(
-            method,
-            f"/wechatpay{target}",
-            raw,
-            content_type="application/json",
-            headers={name: value for name, value in headers.items() if value},
+            method, f"/wechatpay{target}", raw, content_type="application/json", headers=headers
         )
 
     def get(self, target: str) -> Any:

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
+from apps.simulator.payers import BROWSER_COOKIE
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -194,7 +196,7 @@ class _Proxy:
             await _reply(send, 502, text.encode())
             return
         try:
-            await self._answer(scope, receive, send, response, browser)
+            await self._answer(scope, receive, send, response, upstream, browser)
         except httpx.HTTPError:
             return  # upstream broke off in the middle; closing the connection says so
         finally:
@@ -227,6 +229,7 @@ class _Proxy:
         receive: Receive,
         send: Send,
         response: httpx.Response,
+        upstream: str,
         browser: str,
     ) -> None:
         headers: Headers = []
@@ -240,6 +243,8 @@ class _Proxy:
                 ).encode("latin-1")
             headers.append((name, value))
         kind = response.headers.get("content-type", "")
+        if upstream == self.portal and (kind.startswith("text/html") or response.is_redirect):
+            headers += _browser_cookie(scope, browser)
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         if kind.startswith("text/html") and not encoded and scope["method"] != "HEAD":
             body = b""
@@ -270,10 +275,22 @@ class _Proxy:
                 group.cancel_scope.cancel()
 
             group.start_soon(stop_when_gone)
-            async for chunk in response.aiter_raw():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            try:
+                async for chunk in response.aiter_raw():
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+            except httpx.HTTPError:
+                pass  # upstream broke off; the server closes the connection on the short answer
             group.cancel_scope.cancel()
+
+
+def _browser_cookie(scope: Scope, browser: str) -> Headers:
+    """The cookie by which the simulator's other pages find the way back into this browser."""
+    sent = b"; ".join(value for key, value in scope["headers"] if key == b"cookie")
+    if browser.encode() in sent:
+        return []
+    cookie = f"{BROWSER_COOKIE}={browser}; Path=/; SameSite=Lax; HttpOnly"
+    return [(b"set-cookie", cookie.encode("latin-1"))]
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:

@@ -15,6 +15,7 @@ MAX_BYTES = 8 * 1024 * 1024
 MAX_PIXELS = 40_000_000  # an A4 placard at 400 dpi has 15 million
 MAX_CODE = 1024
 FORMATS = ("PNG", "JPEG")
+QR_CODES = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 
 
 class Unreadable(Exception):
@@ -34,7 +35,7 @@ class Scanned:
         return self.platform == ""
 
 
-def read_picture(upload: UploadedFile) -> str:
+def read_picture(upload: UploadedFile[bytes]) -> str:
     """The text of the one QR code in a PNG or JPEG. Raises Unreadable."""
     if upload.size is None or upload.size > MAX_BYTES:
         raise Unreadable("图片超过 8 MB，请换一张小一些的。The picture is larger than 8 MB.")
@@ -47,11 +48,7 @@ def read_picture(upload: UploadedFile) -> str:
         raise Unreadable("请上传 PNG 或 JPEG 图片。Only PNG and JPEG pictures.") from None
     except (OSError, SyntaxError, ValueError):
         raise Unreadable("图片已损坏，无法读取。The picture is damaged.") from None
-    texts = {
-        found.text
-        for found in zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormat.QRCode)
-        if found.text
-    }
+    texts = {found.text for found in zxingcpp.read_barcodes(grey, formats=QR_CODES) if found.text}
     if not texts:
         raise Unreadable("没有找到二维码。No QR code in this picture.")
     if len(texts) > 1:

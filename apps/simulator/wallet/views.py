@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -117,7 +116,7 @@ def scan(request: HttpRequest, platform: str) -> HttpResponse:
     picture = request.FILES.get("image")
     try:
         if picture is not None:
-            text = read_picture(cast(UploadedFile, picture))
+            text = read_picture(picture)
         scanned = classify(text)
     except Unreadable as problem:
         return _wallet_page(request, platform, error=str(problem), code=text[:200], status=400)

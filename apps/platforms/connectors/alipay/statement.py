@@ -152,7 +152,7 @@ class _Reader:
             if line.lstrip('"').startswith("#") or "列表结束" in line:
                 self._ending(line)
             elif not self.ended:
-                found.append(self._row(_Row(columns, line, number)))
+                found.append(self._line(columns, number, line, numbered))
             else:
                 self._ending(line)
         if not self.ended:
@@ -165,6 +165,23 @@ class _Reader:
             totals=self._totals(found),
             unknown_columns=tuple(name for name in columns if name not in _KNOWN[self.kind]),
         )
+
+    def _line(
+        self,
+        columns: dict[str, int],
+        number: int,
+        line: str,
+        following: Iterator[tuple[int, str]],
+    ) -> StatementLine:
+        try:
+            return self._row(_Row(columns, line, number))
+        except StatementUnreadable as error:
+            # A file that was cut off ends within a row more often than between two.
+            if error.reason == "bad_row" and next(following, None) is None:
+                raise StatementUnreadable(
+                    "truncated", "the file ends within a row", line=number
+                ) from error
+            raise
 
     def _head(self, numbered: Iterator[tuple[int, str]]) -> dict[str, int]:
         for number, line in numbered:

@@ -119,7 +119,7 @@ class _Reader:
             if line.lstrip("`").startswith(_SUMMARY[self.kind]):
                 ending = line
                 break
-            found.append(self._row(_Row(columns, line, number, self.kind)))
+            found.append(self._line(columns, number, line, numbered))
         if not ending:
             raise StatementUnreadable("truncated", "the bill's summary is missing at its end")
         totals = self._totals(ending, numbered, len(found))
@@ -132,6 +132,23 @@ class _Reader:
             totals=totals,
             unknown_columns=unknown,
         )
+
+    def _line(
+        self,
+        columns: dict[str, int],
+        number: int,
+        line: str,
+        following: Iterator[tuple[int, str]],
+    ) -> StatementLine:
+        try:
+            return self._row(_Row(columns, line, number, self.kind))
+        except StatementUnreadable as error:
+            # A file that was cut off ends within a row more often than between two.
+            if error.reason == "bad_row" and next(following, None) is None:
+                raise StatementUnreadable(
+                    "truncated", "the file ends within a row", line=number
+                ) from error
+            raise
 
     def _head(self, numbered: Iterator[tuple[int, str]]) -> dict[str, int]:
         for number, line in numbered:

@@ -1,0 +1,1 @@
+"""The payer's pages: behind a scanned code, and of one order."""

@@ -1,0 +1,124 @@
+"""What the payer's pages have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import get_language
+
+from apps.checkout.selectors import Platforms
+from apps.checkout.services import begin
+from apps.checkout.wallets import is_phone, wallet_of
+from apps.checkout.ways import Way, ways_for
+from apps.core import clock
+from apps.merchants.access import DoorRequest, actor_of, client_ip
+from apps.merchants.models import Store
+from apps.payments.models import Order, OrderState
+from apps.payments.services import HandoverFailed, OrderNotPayable
+from apps.platforms.gateway import Product
+from apps.qrcodes.models import QRCode, Scenario
+
+P = ParamSpec("P")
+
+
+class Named(Protocol):
+    """What has a name in Chinese and perhaps one in English."""
+
+    name: str
+    name_en: str
+
+
+def payer_page(
+    view: Callable[Concatenate[HttpRequest, str, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]:
+    """A page for strangers: kept by no cache and no search engine, and calm about an unknown token."""
+
+    @wraps(view)
+    def page(
+        request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        try:
+            response = view(request, token, *args, **kwargs)
+        except Http404:
+            response = render(request, "checkout/unknown.html", status=404)
+        response["Cache-Control"] = "no-store"
+        response["X-Robots-Tag"] = "noindex, nofollow"
+        # Tokens stand in the addresses: no other site learns them.
+        response.setdefault("Referrer-Policy", "same-origin")
+        return response
+
+    return page  # type: ignore[return-value]  # Django hands the token over by name
+
+
+def see_other(address: str) -> HttpResponse:
+    """After a POST: look there, with GET."""
+    return HttpResponse(status=303, headers={"Location": address})
+
+
+def user_agent(request: HttpRequest) -> str:
+    """The browser's own name for itself."""
+    return request.headers.get("User-Agent", "")
+
+
+def ways_here(request: HttpRequest, platforms: Platforms) -> list[Way]:
+    """The ways to pay that this browser can go."""
+    agent = user_agent(request)
+    return ways_for(wallet=wallet_of(agent), phone=is_phone(agent), platforms=platforms)
+
+
+def named(thing: Named) -> str:
+    """A name in the page's language."""
+    if thing.name_en and (get_language() or "").startswith("en"):
+        return thing.name_en
+    return thing.name
+
+
+def shop_facts(request: DoorRequest, store: Store, scenario: Scenario | None) -> dict[str, str]:
+    """Who is paid: the shop's name, and below it the store and the place."""
+    shop, branch = named(request.merchant), named(store)
+    # "Harbour Coffee" and "Harbour Coffee Riverside": once is enough.
+    title = branch if branch.startswith(shop) else shop
+    places = [] if title == branch else [branch]
+    if scenario is not None:
+        places.append(named(scenario))
+    return {"shop": title, "place": " · ".join(places), "initial": title[:1].upper()}
+
+
+def subject_of(request: DoorRequest, code: QRCode) -> str:
+    """What the payer reads in the wallet's own bill; always in the shop's own language."""
+    shop, branch = request.merchant.name, code.store.name
+    return branch if branch.startswith(shop) else f"{shop} {branch}"
+
+
+def order_address(order: Order) -> str:
+    """The path of an order's page."""
+    return reverse("checkout:pay", args=[order.token])
+
+
+def lead(request: DoorRequest, order: Order, way: Way) -> HttpResponse:
+    """Open an attempt on the way chosen and send the payer on.
+
+    What goes wrong stands in the attempt's row, and the order's page tells it: reloading that page repeats nothing.
+    """
+    if order.state == OrderState.PAID:
+        return see_other(order_address(order))
+    if way.product is Product.IN_APP:
+        return see_other(reverse("checkout:pay_wechat", args=[order.token]))
+    try:
+        payment = begin(
+            order=order,
+            way=way,
+            now=clock.now(),
+            actor=actor_of(request),
+            client_ip=client_ip(request) or "",
+        )
+    except (OrderNotPayable, HandoverFailed):
+        return see_other(order_address(order))
+    if payment.handover.get("redirect_url"):
+        return see_other(reverse("checkout:pay_leave", args=[order.token, way.platform.value]))
+    return see_other(f"{order_address(order)}?with={way.platform.value}")

@@ -1,0 +1,105 @@
+"""The page behind a scanned code."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from apps.checkout.forms import PayForm
+from apps.checkout.selectors import OpenedCode, opened_code
+from apps.checkout.services import open_order_once
+from apps.checkout.views.frame import (
+    lead,
+    payer_page,
+    see_other,
+    shop_facts,
+    subject_of,
+    user_agent,
+    ways_here,
+)
+from apps.checkout.wallets import wallet_of
+from apps.checkout.ways import Way, choose
+from apps.core import clock
+from apps.core.doors import new_token
+from apps.merchants.access import DoorRequest, actor_of, door_view
+from apps.payments.services import OrderNotPayable
+from apps.qrcodes.selectors import amount_of, usable
+from apps.qrcodes.services import record_scan
+
+#: What a code that takes no money answers: Gone where that is for good, Forbidden where it may change.
+_REFUSALS = {"retired": 410, "expired": 410}
+
+
+@payer_page
+@door_view("qrcode")
+@require_http_methods(["GET", "HEAD", "POST"])
+def scan(request: DoorRequest, token: str) -> HttpResponse:
+    """Show the shop and take the amount; a POST opens the order and leads on (303).
+
+    A form with mistakes comes back with 422 and what was typed; a code that takes no payments gives a page that says
+    what to do, with 410 (retired, expired) or 403 (paused, not yet valid, store closed); a shop without a platform that this browser
+    could use gives 409 to a POST.
+    """
+    now = clock.now()
+    opened = opened_code(request.door)
+    if request.method == "GET" and not _from_our_pages(request):
+        record_scan(code=opened.code, wallet=wallet_of(user_agent(request)).value, now=now)
+    reason = usable(opened.code, now)
+    if reason:
+        facts = {
+            "reason": str(reason),
+            "code": opened.code,
+            **shop_facts(request, opened.code.store, opened.code.scenario),
+        }
+        status = _REFUSALS.get(str(reason), 403)
+        return render(request, "checkout/unusable.html", facts, status=status)
+    ways = ways_here(request, opened.platforms)
+    fixed = amount_of(opened.code)
+    if request.method != "POST":
+        return _show(request, opened, ways, PayForm(fixed=fixed))
+    form = PayForm(request.POST, fixed=fixed)
+    if not form.is_valid():
+        return _show(request, opened, ways, form, status=422)
+    way = choose(ways, platform=form.cleaned_data["platform"]) or next(iter(ways), None)
+    if way is None:
+        return _show(request, opened, ways, form, status=409)
+    try:
+        order = open_order_once(
+            code=opened.code,
+            amount=form.cleaned_data["amount"],
+            subject=subject_of(request, opened.code),
+            note=form.cleaned_data["note"],
+            nonce=form.cleaned_data["nonce"],
+            now=now,
+            actor=actor_of(request),
+        )
+    except OrderNotPayable:
+        # A form that was given up over and over again: a fresh one.
+        return see_other(request.path)
+    return lead(request, order, way)
+
+
+def _from_our_pages(request: HttpRequest) -> bool:
+    """Whether the payer comes from one of these pages (another language, another try): that is no new scan."""
+    before = urlsplit(request.headers.get("Referer", ""))
+    return before.netloc == request.get_host() and before.path.startswith(("/q/", "/pay/"))
+
+
+def _show(
+    request: DoorRequest, opened: OpenedCode, ways: list[Way], form: PayForm, *, status: int = 200
+) -> HttpResponse:
+    code = opened.code
+    here = wallet_of(user_agent(request)).value
+    context = {
+        "form": form,
+        "fixed": amount_of(code),
+        "ways": [way for way in ways if not way.extra],
+        "wallet": here,
+        "others": [platform.value for platform in opened.platforms if platform != here],
+        "nonce": form["nonce"].value() or new_token(20),
+        **shop_facts(request, code.store, code.scenario),
+    }
+    return render(request, "checkout/scan.html", context, status=status)

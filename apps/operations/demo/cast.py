@@ -1,0 +1,140 @@
+"""The demo shop's people, places and codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from allauth.account.models import EmailAddress
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.core.audit import Actor
+from apps.core.money import Money
+from apps.core.tenancy import Scope, enter_scope
+from apps.merchants.models import Membership, Merchant, Role, Store
+from apps.operations.demo.control import SimulatorControl
+from apps.platforms.gateway import Credentials
+from apps.platforms.models import PlatformAccount
+from apps.platforms.services import connect_account
+from apps.qrcodes.models import QRCode, ScenarioKind
+from apps.qrcodes.services import create_code
+from apps.refunds.services import set_rule
+
+SLUG: Final = "demo"
+PASSWORD: Final = "portal-demo-2026"  # noqa: S105  # printed for everybody; the demo guards nothing
+NAMES: Final = {
+    Role.OWNER: "林晚晴",
+    Role.MANAGER: "周明",
+    Role.FINANCE: "许静",
+    Role.CASHIER: "小陈",
+    Role.AUDITOR: "吴审",
+}
+CODES: Final = (
+    (0, ScenarioKind.COUNTER, "前台", "Front counter", None),
+    (0, ScenarioKind.COUNTER, "外带窗口", "Take-away window", None),
+    (0, ScenarioKind.TABLE, "1号桌", "Table 1", None),
+    (0, ScenarioKind.TABLE, "2号桌", "Table 2", None),
+    (0, ScenarioKind.TABLE, "3号桌", "Table 3", None),
+    (0, ScenarioKind.CASHIER, "收银员小陈", "Cashier Chen", None),
+    (1, ScenarioKind.COUNTER, "前台", "Front counter", None),
+    (1, ScenarioKind.TABLE, "露台A", "Terrace A", None),
+    (1, ScenarioKind.EVENT, "周末茶会", "Weekend tea fair", Money(6_800)),
+    (1, ScenarioKind.EVENT, "龙井品鉴", "Longjing tasting", Money(12_800)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who and what the history plays with."""
+
+    merchant: Merchant
+    stores: list[Store]
+    codes: list[QRCode]
+    accounts: list[PlatformAccount]
+    users: dict[str, User]
+
+
+def email_of(role: str) -> str:
+    """The demo log-in of a role."""
+    return f"{role}@demo.example"
+
+
+def make_people_and_places() -> tuple[Merchant, list[Store], dict[str, User]]:
+    """The merchant, two stores, and a member of each role with a verified address."""
+    with transaction.atomic():
+        merchant = Merchant.objects.create(
+            slug=SLUG, name="云栖茶铺", name_en="Cloud Rest Tea House"
+        )
+        users: dict[str, User] = {}
+        for role in Role.values:
+            user = User.objects.create_user(email_of(role), PASSWORD, name=NAMES[Role(role)])
+            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+            Membership.objects.create(merchant=merchant, user=user, role=role)
+            users[role] = user
+    with enter_scope(Scope(merchant.pk)):
+        stores = [
+            Store.objects.create(
+                name="湖滨店", name_en="Lakeside", address="杭州市上城区湖滨路 28 号"
+            ),
+            Store.objects.create(
+                name="运河店", name_en="Canal", address="杭州市拱墅区小河路 458 号"
+            ),
+        ]
+    return merchant, stores, users
+
+
+def connect_to_simulator(
+    control: SimulatorControl, *, actor: Actor, now: datetime
+) -> list[PlatformAccount]:
+    """One account at each simulated platform, connected as a merchant would: by a live check."""
+    accounts = []
+    for platform, label in (("wechatpay", "微信支付主账户"), ("alipay", "支付宝主账户")):
+        given = control.create_merchant(platform=platform, name="云栖茶铺")
+        keys = {
+            name: str(value)
+            for name, value in given.items()
+            if name not in {"platform", "merchant_no", "app_id", "name", "rate_ppm", "id"}
+            and isinstance(value, str)
+        }
+        accounts.append(
+            connect_account(
+                platform=platform,
+                label=label,
+                credentials=Credentials(
+                    app_id=given["app_id"], merchant_no=given["merchant_no"], keys=keys
+                ),
+                fee_rate_ppm=6000,
+                all_stores=True,
+                store_ids=[],
+                actor=actor,
+                now=now,
+            )
+        )
+    return accounts
+
+
+def make_codes(stores: list[Store], *, actor: Actor, now: datetime) -> list[QRCode]:
+    """The demo's codes; the last is an event that is over."""
+    codes = []
+    for store, kind, name, name_en, amount in CODES:
+        codes.append(
+            create_code(
+                store_id=stores[store].pk,
+                kind=kind,
+                name=name,
+                name_en=name_en,
+                amount=amount,
+                valid_from=None,
+                valid_until=now + timedelta(days=30) if kind == ScenarioKind.EVENT else None,
+                actor=actor,
+                now=now - timedelta(days=90),
+            )
+        )
+    return codes
+
+
+def write_rule(owner: User, *, actor: Actor, now: datetime) -> None:
+    """Refunds up to ¥200 at once, above with a confirmation."""
+    set_rule(threshold=Money(20_000), confirmations=1, member=owner, actor=actor, now=now)

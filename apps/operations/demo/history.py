@@ -1,0 +1,212 @@
+"""Sixty days of takings, written through the same services that write today's."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.core import clock
+from apps.core.audit import Actor
+from apps.core.money import Money
+from apps.operations.demo.cast import Cast
+from apps.payments import services as payments
+from apps.payments.models import Payment
+from apps.platforms.gateway import Outcome, PaymentResult, Product, RefundResult
+from apps.platforms.models import PlatformAccount
+from apps.qrcodes.models import Scan
+from apps.refunds import services as refunds
+
+PAYER = Actor("payer")
+SYSTEM = Actor.system("demo")
+#: Payments written in one transaction.
+BATCH = 100
+#: How busy each hour of the day is, from 00:00.
+HOURS = (1, 0, 0, 0, 0, 0, 1, 4, 9, 12, 14, 16, 18, 14, 12, 13, 12, 11, 13, 15, 14, 9, 5, 2)
+PRODUCTS = {"wechatpay": (Product.IN_APP, "jsapi"), "alipay": (Product.BROWSER, "wap")}
+
+
+@dataclass(slots=True)
+class Told:
+    """What the simulator's books are to hold of one account."""
+
+    payments: list[dict[str, Any]] = field(default_factory=list)
+    refunds: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _moment(rng: random.Random, *, days: int, now: datetime) -> datetime:
+    """A busy-hours instant within the last ``days`` days, at least an hour ago."""
+    while True:
+        day = clock.business_date(now) - timedelta(days=rng.randrange(days + 1))
+        hour = rng.choices(range(24), weights=HOURS)[0]
+        local = datetime.combine(
+            day, time(hour, rng.randrange(60), rng.randrange(60)), tzinfo=clock.CHINA
+        )
+        if local < now - timedelta(hours=1):
+            return local
+
+
+def _amount(rng: random.Random) -> Money:
+    """A tea-house bill: mostly tens of yuan, sometimes hundreds, odd fen now and then."""
+    yuan = rng.choice((12, 15, 18, 22, 26, 28, 32, 36, 38, 45, 58, 68, 88, 128, 168, 298, 520))
+    return Money(yuan * 100 + rng.choice((0, 0, 0, 0, 50, 80, 1)))
+
+
+def _pay(
+    rng: random.Random, cast: Cast, account: PlatformAccount, at: datetime
+) -> tuple[Payment, Money]:
+    code = rng.choice(cast.codes)
+    amount = Money(code.amount_minor) if code.amount_minor else _amount(rng)
+    order = payments.open_order(
+        store_id=code.store_id,
+        code_id=code.pk,
+        amount=amount,
+        subject=f"{cast.merchant.name} {code.scenario.name}",
+        now=at,
+        actor=PAYER,
+    )
+    payment = payments.prepare_payment(
+        order_id=order.pk,
+        account_id=account.pk,
+        product=PRODUCTS[account.platform][0],
+        now=at,
+        actor=PAYER,
+    )
+    return payment, amount
+
+
+def _settle(rng: random.Random, payment: Payment, account: PlatformAccount, told: Told) -> bool:
+    """Most payments succeed within a minute; a few are abandoned and closed."""
+    if rng.random() < 0.03:
+        closed_at = payment.expires_at
+        result = PaymentResult(outcome=Outcome.CLOSED, order_no=payment.order_no, code="CLOSED")
+        payments.apply_payment_result(
+            payment_id=payment.pk, result=result, via="poll", now=closed_at, actor=SYSTEM
+        )
+        payments.expire_order(order_id=payment.order_id, now=closed_at)
+        return False
+    paid_at = payment.created_at + timedelta(seconds=rng.randrange(4, 55))
+    prefix = "42000025" if account.platform == "wechatpay" else paid_at.strftime("%Y%m%d")
+    trade_no = f"{prefix}{rng.randrange(10**20):020d}"
+    payer = f"payer{rng.randrange(900)}"
+    result = PaymentResult(
+        outcome=Outcome.SUCCEEDED,
+        order_no=payment.order_no,
+        platform_trade_no=trade_no,
+        amount=Money(payment.amount_minor),
+        payer_id=payer,
+        paid_at=paid_at,
+        code="SUCCESS",
+    )
+    payments.apply_payment_result(
+        payment_id=payment.pk, result=result, via="notification", now=paid_at, actor=SYSTEM
+    )
+    told.payments.append(
+        {
+            "out_trade_no": payment.order_no,
+            "trade_no": trade_no,
+            "product": PRODUCTS[account.platform][1],
+            "amount_fen": payment.amount_minor,
+            "paid_at": paid_at.isoformat(),
+            "payer_id": payer,
+        }
+    )
+    return True
+
+
+def _refund(rng: random.Random, payment: Payment, cashier: User, told: Told) -> None:
+    whole = rng.random() < 0.5 and payment.amount_minor <= 20_000
+    minor = payment.amount_minor if whole else max(1, min(payment.amount_minor // 3, 20_000))
+    at = payment.created_at + timedelta(minutes=rng.randrange(10, 50))
+    refund = refunds.request_refund(
+        payment_id=payment.pk,
+        amount=Money(minor),
+        reason=rng.choice(("点错了", "茶凉了", "顾客取消", "重复付款")),
+        member=cashier,
+        actor=Actor(cashier.email, cashier.pk),
+        now=at,
+    )
+    done_at = at + timedelta(seconds=20)
+    number = f"503{rng.randrange(10**25):025d}"
+    refunds.apply_refund_result(
+        refund_id=refund.pk,
+        result=RefundResult(
+            outcome=Outcome.SUCCEEDED,
+            order_no=payment.order_no,
+            refund_no=refund.refund_no,
+            platform_refund_no=number,
+            amount=Money(minor),
+            refunded_at=done_at,
+            code="SUCCESS",
+        ),
+        via="notification",
+        now=done_at,
+        actor=SYSTEM,
+    )
+    told.refunds.append(
+        {
+            "out_trade_no": payment.order_no,
+            "out_refund_no": refund.refund_no,
+            "refund_no": number,
+            "amount_fen": minor,
+            "accepted_at": at.isoformat(),
+            "finished_at": done_at.isoformat(),
+        }
+    )
+
+
+def write_history(
+    rng: random.Random, cast: Cast, *, days: int, count: int, now: datetime
+) -> dict[int, Told]:
+    """``count`` attempts over ``days`` days, oldest first; what to tell each account's platform, by account id."""
+    told: dict[int, Told] = defaultdict(Told)
+    moments = sorted(_moment(rng, days=days, now=now) for _ in range(count))
+    cashier = cast.users["cashier"]
+    for start in range(0, count, BATCH):
+        with transaction.atomic():
+            scans = []
+            for at in moments[start : start + BATCH]:
+                account = rng.choices(cast.accounts, weights=(58, 42))[0]
+                payment, _amount_paid = _pay(rng, cast, account, at)
+                paid = _settle(rng, payment, account, told[account.pk])
+                if paid and rng.random() < 0.035:
+                    payment.refresh_from_db()
+                    _refund(rng, payment, cashier, told[account.pk])
+                scans.append(
+                    Scan(
+                        code_id=payment.code_id or 0,
+                        store_id=payment.store_id,
+                        at=at - timedelta(seconds=8),
+                        wallet=account.platform,
+                    )
+                )
+            Scan.objects.bulk_create(scans)
+    return told
+
+
+def plant_differences(told: Told, *, day: date) -> int:
+    """Make the platform's books of ``day`` differ from ours in a few telling ways; how many differences that makes."""
+
+    def on_day(item: dict[str, Any]) -> bool:
+        at = datetime.fromisoformat(item["paid_at"])
+        return at.astimezone(clock.CHINA).date() == day
+
+    rows = [item for item in told.payments if on_day(item)]
+    refunded = {item["out_trade_no"] for item in told.refunds}
+    free = [item for item in rows if item["out_trade_no"] not in refunded]
+    if len(free) < 4:
+        return 0
+    # A fen too much, one the platform never booked, one we never saw, and a fee that is not the agreed one.
+    free[0]["amount_fen"] += 1
+    told.payments.remove(free[1])
+    stranger = dict(free[2])
+    stranger["out_trade_no"] = f"POS{day:%Y%m%d}0001"
+    stranger["trade_no"] = free[2]["trade_no"][:-4] + "9999"
+    told.payments.append(stranger)
+    free[3]["fee_fen"] = max(1, free[3]["amount_fen"] * 8 // 1000)
+    return 4

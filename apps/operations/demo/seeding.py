@@ -1,0 +1,146 @@
+"""Making the demo merchant, once."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from apps.core import clock
+from apps.core.audit import Actor
+from apps.core.money import Money
+from apps.core.tasks import drain
+from apps.core.tenancy import Scope, enter_scope
+from apps.merchants.models import Merchant
+from apps.operations.demo import cast as people
+from apps.operations.demo.cast import Cast
+from apps.operations.demo.control import SimulatorControl
+from apps.operations.demo.history import plant_differences, write_history
+from apps.payments import services as payments
+from apps.platforms.gateway import Product, StatementKind
+from apps.qrcodes.models import QRCode
+from apps.statements.services import expect_day, fetch_statement
+
+logger = logging.getLogger(__name__)
+
+#: Bills fetched at once, so that the first look at reconciliation is not an empty page.
+BILL_DAYS = 3
+
+
+class SimulatorNeeded(Exception):
+    """The demo shop is connected to the simulator, and no address of one is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """What was made, and how long it took in seconds."""
+
+    merchant: str
+    made: bool
+    payments: int = 0
+    over_the_wire: int = 0
+    differences: int = 0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, object]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def _pay_over_the_wire(
+    control: SimulatorControl, cast: Cast, *, count: int, rng: random.Random
+) -> int:
+    """Real orders through real HTTP, paid by the simulated wallet, found out by query."""
+    paid = 0
+    for _ in range(count):
+        now = clock.now()
+        code = rng.choice(cast.codes)
+        account = rng.choice(cast.accounts)
+        minor = code.amount_minor or rng.choice((1200, 1800, 2600, 3800, 5800))
+        order = payments.open_order(
+            store_id=code.store_id,
+            code_id=code.pk,
+            amount=Money(minor),
+            subject=f"{cast.merchant.name} {code.scenario.name}",
+            now=now,
+            actor=Actor("payer"),
+        )
+        payment = payments.start_payment(
+            order_id=order.pk,
+            account_id=account.pk,
+            product=Product.DYNAMIC_QR,
+            now=now,
+            actor=Actor("payer"),
+        )
+        control.pay(
+            platform=account.platform,
+            merchant_no=account.merchant_no,
+            order_no=payment.order_no,
+            code=payment.handover.get("qr_content", ""),
+        )
+        payment = payments.refresh_payment(payment_id=payment.pk, now=clock.now())
+        paid += payment.state == "succeeded"
+    return paid
+
+
+def _fetch_bills(cast: Cast, *, now: datetime) -> None:
+    """Bills of the last days that the platforms have ready; what is not ready is fetched later by the clock."""
+    for back in range(1, BILL_DAYS + 1):
+        for account in cast.accounts:
+            day = clock.business_date(now) - timedelta(days=back)
+            expected = expect_day(account_id=account.pk, kind=StatementKind.TRADE, day=day)
+            fetch_statement(day_id=expected.pk, now=now)
+    drain(now=clock.now(), task="reconciliation.run")
+
+
+def seed(*, days: int, count: int, wire: int, seed: int) -> DemoReport:
+    """Make the demo merchant unless it is there. The same ``seed`` and clock give the same shop.
+
+    Raises SimulatorNeeded; PlatformUnavailable when the simulator does not answer.
+    """
+    if not settings.SIMULATOR_URL:
+        raise SimulatorNeeded
+    if Merchant.objects.filter(slug=people.SLUG).exists():
+        return DemoReport(people.SLUG, made=False)
+    started = time.monotonic()
+    now = clock.now()
+    rng = random.Random(seed)  # noqa: S311  # a demo must be repeatable, not secret
+    control = SimulatorControl(settings.SIMULATOR_URL)
+    merchant, stores, users = people.make_people_and_places()
+    owner = Actor(users["owner"].email, users["owner"].pk)
+    with enter_scope(Scope(merchant.pk)):
+        people.write_rule(users["owner"], actor=owner, now=now - timedelta(days=90))
+        accounts = people.connect_to_simulator(control, actor=owner, now=now)
+        made = people.make_codes(stores, actor=owner, now=now)
+        codes = list(
+            QRCode.objects.select_related("scenario")
+            .filter(pk__in=[code.pk for code in made])
+            .order_by("pk")
+        )
+        cast = Cast(merchant, stores, codes, accounts, users)
+        told = write_history(rng, cast, days=days, count=count, now=now)
+        planted = 0
+        for account in accounts:
+            for back in (1, 2):
+                day = clock.business_date(now) - timedelta(days=back)
+                planted += plant_differences(told[account.pk], day=day)
+            control.tell_past(
+                platform=account.platform,
+                merchant_no=account.merchant_no,
+                payments=told[account.pk].payments,
+                refunds=told[account.pk].refunds,
+            )
+        paid = _pay_over_the_wire(control, cast, count=wire, rng=rng)
+        _fetch_bills(cast, now=clock.now())
+    return DemoReport(
+        people.SLUG,
+        made=True,
+        payments=count,
+        over_the_wire=paid,
+        differences=planted,
+        seconds=round(time.monotonic() - started, 1),
+    )

@@ -1,0 +1,53 @@
+"""Make the demo shop."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.operations import demo
+from apps.operations.demo.cast import PASSWORD, email_of
+
+
+class Command(BaseCommand):
+    """``manage.py seed_demo [--days N] [--payments N] [--wire N] [--seed N] [--json]``."""
+
+    help = "Makes the demo merchant with history, through the services, and the same in the simulator's books."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Sizes of the demo; the same seed gives the same shop."""
+        parser.add_argument("--days", type=int, default=60)
+        parser.add_argument("--payments", type=int, default=3000)
+        parser.add_argument("--wire", type=int, default=50, help="payments made over HTTP")
+        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make it, or say that it is there. Raises CommandError without a simulator."""
+        try:
+            report = demo.seed(
+                days=options["days"],
+                count=options["payments"],
+                wire=options["wire"],
+                seed=options["seed"],
+            )
+        except demo.SimulatorNeeded as error:
+            raise CommandError(
+                "The demo shop is connected to the simulator: start one and set SIMULATOR_URL to its address."
+            ) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_dict()))
+            return
+        if not report.made:
+            self.stdout.write("The demo merchant is there already.")
+            return
+        self.stdout.write(
+            f"Demo merchant made in {report.seconds} s: {report.payments} payments,"
+            f" {report.over_the_wire} of today's over HTTP, {report.differences} differences planted."
+        )
+        self.stdout.write(
+            f"Log in as {email_of('owner')} (or manager, finance, cashier, auditor): {PASSWORD}"
+        )

@@ -1,0 +1,68 @@
+"""Platform codes in plain words."""
+
+from __future__ import annotations
+
+import polib
+import pytest
+from django.conf import settings
+from django.utils import translation
+
+from apps.platforms import messages
+from apps.platforms.connectors.alipay import connector as alipay
+from apps.platforms.connectors.wechatpay import client, connector
+from apps.platforms.gateway import Platform, StatementUnreadable
+
+
+@pytest.mark.parametrize("platform", list(Platform))
+def test_our_own_codes_have_words(platform: Platform) -> None:
+    for code in ("timeout", "network", "bad_signature", "bad_answer", "bad_key", "http_502"):
+        assert str(messages.explain(platform, code))
+
+
+def test_every_code_that_the_connectors_know_has_words() -> None:
+    wechat = (
+        client._NOT_FOUND
+        | client._TRANSIENT
+        | client._RETRY_SAME
+        | set(client._REFUSALS.values())
+        | connector._CLOSED
+        | connector._CLOSE_DOUBTFUL
+        | set(connector._AT_FAULT)
+    )
+    assert wechat <= messages.known_codes(Platform.WECHATPAY)
+    codes = alipay._NOT_FOUND | alipay._RETRY_SAME | alipay._CLOSE_DOUBTFUL | set(alipay._AT_FAULT)
+    assert codes <= messages.known_codes(Platform.ALIPAY)
+
+
+def test_unknown_codes() -> None:
+    with translation.override("en"):
+        assert "X_Y" in str(messages.explain(Platform.ALIPAY, "X_Y"))
+        assert messages.explain(Platform.ALIPAY, "X_Y", fallback="words") == "words"
+        assert messages.explain(Platform.ALIPAY, "") == ""
+        assert "502" in str(messages.explain(Platform.ALIPAY, "http_502"))
+
+
+def test_a_bill_that_cannot_be_read() -> None:
+    with translation.override("en"):
+        error = StatementUnreadable("bad_row", "x", line=7, column="订单金额")
+        words = str(messages.explain_statement(error))
+        assert words.startswith("Line 7, column 订单金额: A row")
+        assert str(messages.explain_statement(StatementUnreadable("personal_bill", "x")))
+
+
+def test_no_blame_and_no_exclamation() -> None:
+    with translation.override("en"):
+        for platform in Platform:
+            for code in messages.known_codes(platform):
+                assert "!" not in str(messages.explain(platform, code))
+
+
+def test_every_sentence_is_translated() -> None:
+    part = settings.BASE_DIR / "locale" / "parts" / "connectors.po"
+    if not part.is_file():
+        pytest.skip("the catalogues are merged")
+    known = {entry.msgid for entry in polib.pofile(str(part)) if entry.msgstr}
+    with translation.override("en"):
+        for platform in Platform:
+            for code in messages.known_codes(platform):
+                assert str(messages.explain(platform, code)) in known

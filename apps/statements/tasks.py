@@ -1,0 +1,28 @@
+"""Fetching bills by the clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from celery import shared_task
+
+from apps.core import clock
+from apps.core.tasks import due_task
+from apps.core.tenancy import Scope, enter_scope
+from apps.platforms.services import merchants_with_accounts
+from apps.statements import services
+
+
+@due_task("statements.fetch")
+def fetch(subject_id: int, now: datetime) -> datetime | None:
+    """Try to fetch one expected bill."""
+    return services.fetch_statement(day_id=subject_id, now=now)
+
+
+@shared_task(name="statements.plan_yesterday", ignore_result=True)
+def plan_yesterday() -> None:
+    """Expect yesterday's bills of every merchant."""
+    now = clock.now()
+    for merchant_id in merchants_with_accounts():
+        with enter_scope(Scope(merchant_id)):
+            services.plan_yesterday(now=now)
