@@ -183,7 +183,7 @@ def wait_healthy(url: str, children: list[Child]) -> None:
         check_alive(children)
         if time.monotonic() > deadline:
             raise Trouble(f"{url} is not well after {START_TIMEOUT} s: {said}\nLogs are in {LOGS}.")
-        time.sleep(0.15)
+        time.sleep(0.4)
 
 
 def run(arguments: list[str], environment: dict[str, str], *, quiet: bool = True) -> str:
@@ -238,26 +238,28 @@ def step(words: str) -> Iterator[None]:
     print(f"{time.monotonic() - started:.1f} s", flush=True)
 
 
-def show_welcome(address: str, simulator: str, started: float) -> None:
-    """The address and the demo log-ins, where the demo merchant was made by this data folder."""
-    print(f"\n  Merchant Portal   {address}   (ready after {time.monotonic() - started:.1f} s)")
-    print(f"  Simulator         {simulator}")
-    try:
-        logins = json.loads((DATA_DIR / "demo.json").read_text())["logins"]
+def show_welcome(
+    address: str, simulator: str, logins: list[dict[str, str]], seconds: float
+) -> None:
+    """The address and how to get in."""
+    print(f"\n  Merchant Portal   {address}   (ready after {seconds:.1f} s)")
+    print(f"  Simulator         {simulator}/wallet/   {simulator}/control/")
+    if logins:
         print("\n  Demo log-ins:")
         for login in logins:
-            print(f"    {login['role']:<10} {login['email']:<30} {login['password']}")
-    except (FileNotFoundError, ValueError, KeyError):
-        print("  No demo log-ins: this database holds merchants of its own.")
-    print(f"\n  Logs in {LOGS}. Ctrl-C stops everything.\n", flush=True)
+            print(f"    {login['role']:<10} {login['email']:<24} {login['password']}")
+    print(
+        f"\n  Mail goes to {DATA_DIR / 'mail'}, logs to {LOGS}. Ctrl-C stops everything.\n",
+        flush=True,
+    )
 
 
 def seed(python: str, environment: dict[str, str]) -> None:
-    """Make the demo merchant and keep what the command tells (its log-ins)."""
-    told = run([python, "manage.py", "seed_demo", "--json"], environment).strip().splitlines()
-    handle = os.open(DATA_DIR / "demo.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(told[-1] if told else "{}")
+    """Make the demo merchant. Raises Trouble."""
+    try:
+        run([python, "manage.py", "seed_demo", "--json"], environment)
+    except Trouble as trouble:
+        raise Trouble(f"{trouble}\nTo begin anew, delete {DATA_DIR} and start again.") from None
 
 
 def serve(lock: IO[str], children: list[Child]) -> None:
@@ -305,12 +307,13 @@ def serve(lock: IO[str], children: list[Child]) -> None:
             # Held by this process, so it does not stop and start between the steps.
             keeper.attach(DATA_DIR / "pg")
     with step("Preparing the database"):
-        empty = run([python, "script/prepare.py"], environment).strip().endswith("empty")
+        found = json.loads(run([python, "script/prepare.py"], environment).splitlines()[-1])
     with step("Starting the simulator"):
         wait_healthy(f"{simulator}/control/api/health", children)
-    if empty:
+    if found["empty"]:
         with step("Making the demo merchant (once, about a minute)"):
             seed(python, environment)
+        found["demo"] = True
     with step("Starting web, worker and beat"):
         web = ["merchant_portal.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
         quiet = ["--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "2"]
@@ -321,7 +324,8 @@ def serve(lock: IO[str], children: list[Child]) -> None:
         wait_healthy(f"{address}/readyz", children)
     lock.write(f"{address}\n")
     lock.flush()
-    show_welcome(address, simulator, started)
+    logins = found["logins"] if found["demo"] else []
+    show_welcome(address, simulator, logins, time.monotonic() - started)
     while True:
         check_alive(children)
         time.sleep(0.5)

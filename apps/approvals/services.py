@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.core.mail import EmailMessage
 from django.db import transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState, Decision
+from apps.approvals.selectors import get_approval, members_who_may
 from apps.approvals.subjects import subject_for
 from apps.core import audit, live, outbox
 from apps.core.audit import Actor
 from apps.core.tenancy import current_scope
+from apps.merchants.models import Merchant
 
 #: How long a request waits before it expires and what it reserved is released.
 LIFETIME = timedelta(days=3)
@@ -64,6 +72,9 @@ def request_approval(
         merchant_id=approval.merchant_id,
         subject_id=approval.pk,
         due_at=approval.expires_at,
+    )
+    outbox.enqueue(
+        task="approvals.notify", merchant_id=approval.merchant_id, subject_id=approval.pk, due_at=now
     )
     live.publish(kind="approval", subject_id=approval.pk, store_id=store_id)
     return approval
@@ -190,3 +201,50 @@ def end_approval(
     approval = Approval.objects.select_for_update().filter(pk=approval_id).first()
     if approval is not None and approval.state == ApprovalState.PENDING:
         _end(approval, state=state, reason=reason, actor=actor, now=now)
+
+
+def deliver_request(*, approval_id: int, now: datetime) -> int:
+    """Mail those who may confirm a pending request, in both languages since the readers' are unknown.
+
+    Returns how many mails left: none when it was decided meanwhile. Network call: to be called outside a transaction.
+    Raises what the mail server's client raises.
+    """
+    approval = get_approval(approval_id)
+    if (
+        approval is None
+        or approval.state != ApprovalState.PENDING
+        or now >= approval.expires_at
+    ):
+        return 0
+    merchant = Merchant.objects.get(pk=approval.merchant_id)
+    path = reverse("approvals:approval_detail", args=[merchant.slug, approval.pk])
+    context = {
+        "merchant": merchant,
+        "approval": approval,
+        "requester": approval.requested_by.display_name,
+        "label": subject_for(approval.subject_kind).label,
+        "amount_minor": approval.summary.get("amount_minor"),
+        "reason": approval.summary.get("reason", ""),
+        "link": f"{settings.PUBLIC_URL}{path}",
+    }
+    subjects, bodies = [], []
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            subjects.append(
+                gettext("%(merchant)s: your confirmation is asked for") % {"merchant": merchant.name}
+            )
+            bodies.append(render_to_string("approvals/mail/request.txt", context).strip())
+    members = members_who_may(
+        permission=approval.permission,
+        store_id=approval.store_id,
+        besides=approval.requested_by_id,
+    )
+    for member in members:
+        # One mail each: nobody sees the others' addresses.
+        EmailMessage(
+            # A line break in a name would be refused as a second header.
+            subject=" ".join(" / ".join(dict.fromkeys(subjects)).split()),
+            body="\n\n----\n\n".join(dict.fromkeys(bodies)) + "\n",
+            to=[member.user.email],
+        ).send()
+    return len(members)

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.utils.functional import Promise
+
 from apps.approvals.models import Approval
 from apps.core.audit import Actor
 
@@ -24,7 +26,9 @@ class Description:
 
 
 class ApprovalSubject(ABC):
-    """One kind of thing that waits for confirmation."""
+    """One kind of thing that waits for confirmation. ``label`` names it in lists."""
+
+    label: str | Promise = ""
 
     @abstractmethod
     def describe(self, approval: Approval, *, slug: str) -> Description:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from apps.approvals.models import ApprovalState
-from apps.approvals.services import end_approval
+from apps.approvals.services import deliver_request, end_approval
 from apps.core.audit import Actor
 from apps.core.tasks import due_task
 
@@ -20,4 +20,11 @@ def expire(subject_id: int, now: datetime) -> datetime | None:
         actor=Actor.system("approvals"),
         now=now,
     )
+    return None
+
+
+@due_task("approvals.notify")
+def notify(subject_id: int, now: datetime) -> datetime | None:
+    """Mail those who may confirm."""
+    deliver_request(approval_id=subject_id, now=now)
     return None

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from psycopg.pq import TransactionStatus
-from typing_extensions import Self
 
 M = TypeVar("M", bound=models.Model)
 

@@ -146,7 +146,7 @@ def refuse_personal(line: str) -> None:
 class Cells(Mapping[str, str]):
     """One row as it stands in the file, by heading; cut up only when somebody looks."""
 
-    __slots__ = ("_headings", "_row", "_split")
+    __slots__ = ("_cells", "_headings", "_row", "_split")
 
     def __init__(
         self, headings: Mapping[str, int], row: str, split: Callable[[str], list[str]]
@@ -154,9 +154,12 @@ class Cells(Mapping[str, str]):
         self._headings = headings
         self._row = row
         self._split = split
+        self._cells: list[str] | None = None
 
     def __getitem__(self, heading: str) -> str:
-        return self._split(self._row)[self._headings[heading]]
+        if self._cells is None:
+            self._cells = self._split(self._row)
+        return self._cells[self._headings[heading]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._headings)
@@ -165,4 +168,4 @@ class Cells(Mapping[str, str]):
         return len(self._headings)
 
     def __repr__(self) -> str:
-        return f"Cells({dict(zip(self._headings, self._split(self._row), strict=False))!r})"
+        return f"Cells({dict(self)!r})"

@@ -179,9 +179,6 @@ _ALIPAY: dict[str, Promise] = {
     "isp.unknow-error": _(
         "Alipay is not available at the moment, so the result is not known yet. The portal asks again by itself."
     ),
-    "aop.unknow-error": _(
-        "Alipay is not available at the moment, so the result is not known yet. The portal asks again by itself."
-    ),
     "20001": _(
         "The wallet's sign-in is no longer valid. Nothing was charged; open the code again."
     ),
@@ -343,6 +340,18 @@ _ALIPAY: dict[str, Promise] = {
     ),
     "isv.bill_not_exist": _(
         "There is no bill for this day yet, or nothing happened on it. Bills are ready after 10:00 of the next day (China time)."
+    ),
+    "INVAILID_ARGUMENTS": _(
+        "Alipay does not give a bill for this day: it is today or later, or too long ago."
+    ),
+    "INVALID_ARGUMENTS": _(
+        "Alipay does not give a bill for this day: it is today or later, or too long ago."
+    ),
+    "UNKNOW_ERROR": _(
+        "Alipay is not available at the moment, so the result is not known yet. The portal asks again by itself."
+    ),
+    "aop.unknow-error": _(
+        "Alipay is not available at the moment, so the result is not known yet. The portal asks again by itself."
     ),
     "WAIT_BUYER_PAY": _("Not paid yet."),
     "TRADE_CLOSED": _("Closed at Alipay: not paid in time, closed, or refunded in full."),

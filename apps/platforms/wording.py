@@ -63,14 +63,20 @@ def check_badge(check_state: str) -> str:
     return _CHECK_STATES.get(check_state, "unchecked")
 
 
+_TROUBLES: Mapping[str, Promise] = {
+    "timeout": gettext_lazy("no answer in time"),
+    "network": gettext_lazy("no connection"),
+}
+
+
 def check_words(platform: Platform | str, check: CredentialCheck) -> str:
     """What a live check found, for the person at the form."""
     if check.state is CheckState.GOOD:
         return _("The platform accepted the credentials.")
     if check.state is CheckState.UNREACHABLE:
         return _(
-            "The platform could not be asked just now (%(code)s), so nobody knows yet whether the credentials are right."
-        ) % {"code": check.code or "-"}
+            "The platform could not be asked just now (%(reason)s), so nobody knows yet whether the credentials are right."
+        ) % {"reason": _TROUBLES.get(check.code, check.code or "-")}
     if check.code == "bad_signature":
         return _("The platform's answer does not verify with this key. Copy the key again.")
     fallback = check.message or _("The platform refused these credentials.")
@@ -103,11 +109,10 @@ _STATE_WORDS: Mapping[str, Promise] = {
     ),
     NotificationState.REFUSED: gettext_lazy(
         "The signature is good, but it contradicts what we know about the payment, such as its amount. "
-        "Nothing was changed; the platform is asked."
+        "Nothing was changed."
     ),
     NotificationState.FAILED: gettext_lazy(
-        "The signature is good or was not reached, and applying it failed on our side. "
-        "It is tried again by itself; nothing is lost."
+        "Processing it failed on our side. It is tried again by itself; nothing is lost."
     ),
 }
 

@@ -241,7 +241,8 @@ def code_detail(request: MerchantRequest, code_id: int) -> HttpResponse:
         "link": link_of(code),
         "amount": amount_of(code),
         "wallets": wallets,
-        "language": language,
+        # Not "language": the frame of every page uses that name for its own.
+        "spoken": language,
         "languages": cast("Any", artwork.fields["language"]).choices,
         "scans": scans_today([code.pk], merchant=request.merchant, now=now).get(code.pk, 0),
         "history": [

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from typing_extensions import override
 
 from apps.approvals.models import Approval
@@ -19,6 +20,8 @@ from apps.refunds.services.requesting import refund_digest
 
 class RefundSubject(ApprovalSubject):
     """A refund above the rule's threshold."""
+
+    label = gettext_lazy("Refund")
 
     @override
     def describe(self, approval: Approval, *, slug: str) -> Description:

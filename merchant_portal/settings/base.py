@@ -312,6 +312,17 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 10.0,
         "options": {"expires": 30},
     },
+    # Yesterday's bills become ready at some time in the morning; planning them again changes nothing.
+    "plan-yesterday": {
+        "task": "statements.plan_yesterday",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "seal-audit": {
+        "task": "core.seal_audit",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
 }
 
 # ---------------------------------------------------------------- mail and logs

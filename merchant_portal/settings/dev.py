@@ -17,6 +17,8 @@ ENCRYPTION_KEYS = env.listing("ENCRYPTION_KEYS") or [_secrets["encryption_key"]]
 
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = DATA_DIR / "mail"
+#: Shows those files at /dev/mailbox/, so that a newcomer can confirm an address.
+DEV_MAILBOX = True
 
 # Browsers allow passkeys on http://localhost.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True

@@ -48,7 +48,7 @@ _ADDED = {"out_trade_no", "trade_no", "sign"}
 @payer_page
 @door_view("order")
 @require_safe
-def pay(request: DoorRequest, token: str) -> HttpResponse:
+def pay(request: DoorRequest) -> HttpResponse:
     """The state of an order and what can be done about it; the link to keep once it is paid."""
     now = clock.now()
     order = order_by_door(request.door)
@@ -82,7 +82,7 @@ def pay(request: DoorRequest, token: str) -> HttpResponse:
 @payer_page
 @door_view("order")
 @require_GET
-def pay_status(request: DoorRequest, token: str) -> HttpResponse:
+def pay_status(request: DoorRequest) -> HttpResponse:
     """Where the order stands, for the page that watches it: ``state``, ``mark`` (changes with the page), ``seconds_left``."""
     now = clock.now()
     order = order_by_door(request.door)
@@ -100,7 +100,7 @@ def pay_status(request: DoorRequest, token: str) -> HttpResponse:
 @payer_page
 @door_view("order")
 @require_POST
-def pay_start(request: DoorRequest, token: str, platform: str) -> HttpResponse:
+def pay_start(request: DoorRequest, platform: str) -> HttpResponse:
     """Start an attempt on a platform, ``product`` naming the way where there are two."""
     order = order_by_door(request.door)
     ways = ways_here(request, selectors.platforms_serving(store_id=order.store_id))
@@ -113,7 +113,7 @@ def pay_start(request: DoorRequest, token: str, platform: str) -> HttpResponse:
 @payer_page
 @door_view("order")
 @require_POST
-def pay_cancel(request: DoorRequest, token: str) -> HttpResponse:
+def pay_cancel(request: DoorRequest) -> HttpResponse:
     """The payer gives the order up."""
     order = order_by_door(request.door)
     give_up(order=order, now=clock.now(), actor=actor_of(request))
@@ -123,7 +123,7 @@ def pay_cancel(request: DoorRequest, token: str) -> HttpResponse:
 @payer_page
 @door_view("order")
 @require_safe
-def pay_leave(request: DoorRequest, token: str, platform: str) -> HttpResponse:
+def pay_leave(request: DoorRequest, platform: str) -> HttpResponse:
     """A page that goes on to the platform's by itself.
 
     Not a redirect: browsers hold a form's answer, with all its redirects, to the form-action of the policy.
@@ -142,7 +142,7 @@ def pay_leave(request: DoorRequest, token: str, platform: str) -> HttpResponse:
 @payer_page
 @door_view("order")
 @require_safe
-def pay_wechat(request: DoorRequest, token: str) -> HttpResponse:
+def pay_wechat(request: DoorRequest) -> HttpResponse:
     """Inside WeChat: learn from WeChat who pays, open the attempt, and go to the page that calls the cashier.
 
     Without ``code`` it sends the payer to WeChat's authorization; WeChat comes back here with ``code`` and ``state``.

@@ -36,7 +36,7 @@ _REFUSALS = {"retired": 410, "expired": 410}
 @payer_page
 @door_view("qrcode")
 @require_http_methods(["GET", "HEAD", "POST"])
-def scan(request: DoorRequest, token: str) -> HttpResponse:
+def scan(request: DoorRequest) -> HttpResponse:
     """Show the shop and take the amount; a POST opens the order and leads on (303).
 
     A form with mistakes comes back with 422 and what was typed; a code that takes no payments gives a page that says

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -82,12 +84,13 @@ class TestPages:
         client.force_login(make_member(merchant, role).user)
         slug = merchant.slug
         assert client.get(reverse("merchants:store_list", args=[slug])).status_code == reads
-        for name, args in [
+        pages: list[tuple[str, list[Any]]] = [
             ("store_add", [slug]),
             ("store_edit", [slug, store.pk]),
             ("store_close", [slug, store.pk]),
             ("store_open", [slug, store.pk]),
-        ]:
+        ]
+        for name, args in pages:
             assert client.get(reverse(f"merchants:{name}", args=args)).status_code == writes
 
     def test_strangers_and_strange_ids_find_nothing(self, client: Client) -> None:

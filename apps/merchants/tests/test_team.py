@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -198,12 +199,13 @@ class TestPages:
         client.force_login(make_member(merchant, role).user)
         slug = merchant.slug
         assert client.get(reverse("merchants:member_list", args=[slug])).status_code == reads
-        for name, args in [
+        pages: list[tuple[str, list[Any]]] = [
             ("member_invite", [slug]),
             ("member_edit", [slug, target.pk]),
             ("member_deactivate", [slug, target.pk]),
             ("invitation_withdraw", [slug, invitation.pk]),
-        ]:
+        ]
+        for name, args in pages:
             assert client.get(reverse(f"merchants:{name}", args=args)).status_code == writes
         settings = client.get(reverse("merchants:settings", args=[slug]))
         assert settings.status_code == (200 if role == Role.OWNER else 403)

@@ -180,6 +180,7 @@ class GatewayContract:
         assert paid.order_no == ORDER
         assert paid.amount == Money(2500)
         assert paid.paid_at == PAID_AT
+        assert paid.paid_at.tzinfo is UTC
         assert paid.platform_trade_no
         assert paid.payer_id
         assert "***" in paid.payer_masked
@@ -285,6 +286,7 @@ class GatewayContract:
         done = rig.gateway().query_refund(order_no=ORDER, refund_no=REFUND)
         assert (done.outcome, done.amount) == (Outcome.SUCCEEDED, Money(1000))
         assert done.refunded_at == REFUNDED_AT
+        assert done.refunded_at.tzinfo is UTC
         async_done = asyncio.run(rig.gateway().query_refund_async(order_no=ORDER, refund_no=REFUND))
         assert async_done == done
 
@@ -357,6 +359,7 @@ class GatewayContract:
         ]
         assert bill.lines[0].order_no == bill.lines[2].order_no
         assert bill.lines[2].refund_no
+        assert all(line.occurred_at.tzinfo is UTC for line in bill.lines)
         assert bill.unknown_columns == ()
         file = gateway.fetch_statement(business_date=DAY, kind=StatementKind.FUND)
         fund = gateway.parse_statement(file.content, business_date=DAY, kind=StatementKind.FUND)

@@ -51,7 +51,7 @@ def gateway_at(
     transport = httpx.MockTransport(server.handle)
     return AlipayGateway(
         credentials=ours or server.ours,
-        http=PlatformHttp(timeout=1, transport=transport, async_transport=transport),
+        http=PlatformHttp(timeout=60, transport=transport, async_transport=transport),
         endpoints=AlipayEndpoints(
             gateway_url="https://alipay.test/gateway.do",
             oauth_authorize_url="https://auth.test/oauth2/publicAppAuthorize.htm",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from django.utils import translation
 
 from apps.platforms import registry
 from apps.platforms.gateway import Capability, Credentials, NotSupported, Platform
@@ -90,8 +92,9 @@ def test_alipay_mistakes(field: str, value: str, words: str, english: None) -> N
 
 
 @pytest.fixture
-def english(settings: object) -> None:
-    settings.LANGUAGE_CODE = "en"  # type: ignore[attr-defined]
+def english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 def assert_mistake(platform: Platform, field: str, value: str, words: str) -> None:

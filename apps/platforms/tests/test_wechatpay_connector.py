@@ -52,7 +52,7 @@ def gateway_at(server: WechatpayServer, ours: Credentials | None = None) -> Wech
     transport = httpx.MockTransport(server.handle)
     return WechatpayGateway(
         credentials=ours or server.ours,
-        http=PlatformHttp(timeout=1, transport=transport, async_transport=transport),
+        http=PlatformHttp(timeout=60, transport=transport, async_transport=transport),
         endpoints=WechatpayEndpoints(
             api_url="https://pay.test/wechatpay",
             oauth_authorize_url="https://open.test/connect/oauth2/authorize",

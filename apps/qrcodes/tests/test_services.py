@@ -101,7 +101,7 @@ class TestStates:
     def test_pause_resume_retire_keep_the_token(self) -> None:
         merchant, _, store = make_merchant()
         with enter_scope(Scope(merchant.pk)):
-            code = _create(store)
+            code = moved = _create(store)
             for step in (pause_code, pause_code, resume_code, retire_code, retire_code):
                 moved = step(code_id=code.pk, actor=ACTOR, now=NOW)
                 assert moved.token == code.token

@@ -75,10 +75,18 @@ def record_step(
 
 @transaction.atomic
 def request_refund(
-    *, payment_id: int, amount: Money, reason: str, member: User | None, actor: Actor, now: datetime
+    *,
+    payment_id: int,
+    amount: Money,
+    reason: str,
+    member: User | None,
+    actor: Actor,
+    now: datetime,
+    refund_no: str = "",
 ) -> Refund:
     """Reserve the amount and either send the refund or put it under four eyes, as the rule says.
 
+    With a ``refund_no`` chosen beforehand (by ``new_number``) a second call finds the first one's refund and makes none.
     Raises NotRefundable, OverRefund, and leaves nothing behind then.
     """
     payment = (
@@ -86,6 +94,11 @@ def request_refund(
     )
     if payment is None:
         raise NotRefundable("not_found")
+    if refund_no:
+        # Under the payment's lock: of two calls at once, the second sees what the first has made.
+        earlier: Refund | None = Refund.objects.filter(payment=payment, refund_no=refund_no).first()
+        if earlier is not None:
+            return earlier
     if payment.state != PaymentState.SUCCEEDED:
         raise NotRefundable("not_paid")
     left = Money(payment.amount_minor - payment.refund_reserved_minor, payment.currency)
@@ -99,7 +112,7 @@ def request_refund(
         payment=payment,
         store_id=payment.store_id,
         account_id=payment.account_id,
-        refund_no=new_number("R", now),
+        refund_no=refund_no or new_number("R", now),
         amount_minor=amount.minor,
         currency=amount.currency,
         fee_minor=_fee_back(payment, amount),

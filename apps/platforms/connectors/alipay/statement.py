@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from apps.core.clock import CHINA
@@ -396,7 +396,7 @@ class _Row:
             raise self.error("bad_row", "not a time", name) from error
         if at.date() != day:
             raise self.error("other_day", f"the row is of {at.date()}", name)
-        return at.replace(tzinfo=CHINA)
+        return at.replace(tzinfo=CHINA).astimezone(UTC)
 
 
 def _stated(amount: str) -> Money | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from apps.core.clock import CHINA
@@ -231,9 +231,10 @@ def _time(value: str) -> datetime | None:
         return None
     try:
         # Some notices carry fractions of a second.
-        return datetime.strptime(value[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=CHINA)
+        at = datetime.strptime(value[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=CHINA)
     except ValueError as error:
         raise MalformedMessage("a time that is no time") from error
+    return at.astimezone(UTC)
 
 
 def _masked(logon_id: str) -> str:

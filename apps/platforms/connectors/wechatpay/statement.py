@@ -11,7 +11,7 @@ import csv
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from apps.core.clock import CHINA
@@ -342,7 +342,7 @@ class _Row:
             raise self.error("bad_row", "not a time", name) from error
         if at.date() != day:
             raise self.error("other_day", f"the row is of {at.date()}", name)
-        return at.replace(tzinfo=CHINA)
+        return at.replace(tzinfo=CHINA).astimezone(UTC)
 
 
 def _fen(value: Decimal) -> Money:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from apps.core.clock import CHINA
@@ -197,7 +197,7 @@ def _time(value: str) -> datetime | None:
     except ValueError as error:
         raise MalformedMessage("a time that is no time") from error
     # The platform always names the offset; should it be left out, the time is Beijing's.
-    return at if at.tzinfo else at.replace(tzinfo=CHINA)
+    return (at if at.tzinfo else at.replace(tzinfo=CHINA)).astimezone(UTC)
 
 
 def _masked(openid: str) -> str:

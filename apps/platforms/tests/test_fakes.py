@@ -1,0 +1,60 @@
+"""The fake platform keeps the promises that tests above the port lean on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from apps.core.money import Money
+from apps.platforms.gateway import (
+    InvalidSignature,
+    OrderNotFound,
+    Outcome,
+    PlatformRejected,
+    PlatformUnavailable,
+)
+from apps.platforms.tests.contract import ORDER, REFUND, create_request, refund_request
+from apps.platforms.tests.fakes import FakeGateway
+
+
+def test_a_payment_and_its_refund() -> None:
+    fake = FakeGateway()
+    with pytest.raises(OrderNotFound):
+        fake.query_payment(order_no=ORDER)
+    assert fake.create_payment(create_request()).qr_content
+    with pytest.raises(PlatformRejected):
+        fake.create_payment(create_request(amount=Money(1)))
+    assert fake.query_payment(order_no=ORDER).outcome is Outcome.PENDING
+    fake.pay(ORDER)
+    assert asyncio.run(fake.query_payment_async(order_no=ORDER)).outcome is Outcome.SUCCEEDED
+    assert fake.close_payment(order_no=ORDER).outcome is Outcome.SUCCEEDED
+    first = fake.refund(refund_request())
+    assert (first.outcome, fake.refund(refund_request())) == (Outcome.PENDING, first)
+    fake.settle_refund(REFUND)
+    refund = fake.parse_notification(fake.refund_notice(REFUND)).refund
+    assert refund is not None
+    assert refund.outcome is Outcome.SUCCEEDED
+    assert fake.count("refund") == 2
+
+
+def test_a_lost_answer_still_takes_effect() -> None:
+    fake = FakeGateway()
+    fake.fail_next("create_payment", PlatformUnavailable("slow", code="timeout"), after=True)
+    fake.fail_next("query_payment", PlatformUnavailable("slow", code="timeout"))
+    with pytest.raises(PlatformUnavailable):
+        fake.create_payment(create_request())
+    with pytest.raises(PlatformUnavailable):
+        fake.query_payment(order_no=ORDER)
+    assert fake.query_payment(order_no=ORDER).outcome is Outcome.PENDING
+
+
+def test_a_forged_notice() -> None:
+    fake = FakeGateway()
+    fake.create_payment(create_request())
+    with pytest.raises(InvalidSignature):
+        fake.parse_notification(fake.payment_notice(ORDER, signature="bad"))
+    raw = fake.payment_notice(ORDER)
+    with pytest.raises(InvalidSignature):
+        fake.parse_notification(replace(raw, headers={}))
