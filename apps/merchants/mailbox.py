@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 #: How Django's file backend ends each message.
@@ -26,10 +26,14 @@ def _read(raw: bytes) -> Mail:
     message = email.message_from_bytes(raw, policy=email.policy.default)
     body = message.get_body(preferencelist=("plain", "html"))
     date = message["Date"]
+    at: datetime | None = date.datetime if date is not None else None
+    if at is not None and at.tzinfo is None:
+        # "-0000" says UTC without knowing where the sender is; Python leaves it naive.
+        at = at.replace(tzinfo=UTC)
     return Mail(
         to=str(message["To"] or ""),
         subject=str(message["Subject"] or ""),
-        at=date.datetime if date is not None else None,
+        at=at,
         text=str(body.get_content()).strip() if body is not None else "",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -42,7 +42,10 @@ def _input(field: registry.CredentialField, *, stored: bool) -> forms.Widget:
 
 
 class AccountForm(forms.Form):
-    """An account of one platform: new, or (with ``account``) a change of one whose keys stay unless given anew."""
+    """An account of one platform: new, or (with ``account``) a change of one whose keys stay unless given anew.
+
+    ``chosen`` are the stores served so far, ``stored`` the names of the keys that are held.
+    """
 
     label = forms.CharField(
         label=_("Name of the account"),
@@ -86,6 +89,7 @@ class AccountForm(forms.Form):
         stores: Sequence[Store],
         account: PlatformAccount | None = None,
         chosen: Sequence[int] = (),
+        stored: Collection[str] = (),
     ) -> None:
         initial: dict[str, Any] = {}
         if account is not None:
@@ -102,17 +106,18 @@ class AccountForm(forms.Form):
         #: Set by the view when the platform did not answer: only then is the way around the check offered.
         self.offer_unchecked = False
         self._keys: list[str] = []
+        replaced = _replaced(platform, data or {})
         for field in registry.credential_fields(platform):
             if field.name == "merchant_no" and account is not None:
                 continue
             is_key = field.name not in _NUMBERS
-            stored = account is not None and is_key
+            may_stay = account is not None and is_key
             self.fields[field.name] = forms.CharField(
                 label=cast(str, field.label),
                 help_text=cast(str, field.help),
-                required=field.required and not stored and not _replaceable(platform, field.name),
+                required=field.required and not may_stay and field.name not in replaced,
                 max_length=20_000 if field.multiline else 200,
-                widget=_input(field, stored=stored),
+                widget=_input(field, stored=field.name in stored),
             )
             if is_key:
                 self._keys.append(field.name)
@@ -124,6 +129,14 @@ class AccountForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("serves") == "chosen" and not cleaned.get("store_ids"):
             self.add_error("store_ids", _("Choose at least one store, or all stores."))
+        if self.account is None and self.errors:
+            # The service looks at the shapes as well; here they are said together with what else is missing.
+            typed = {name: str(cleaned.get(name, "")) for name in [*_NUMBERS, *self._keys]}
+            numbers = {name: typed.pop(name) for name in _NUMBERS}
+            wrong = registry.validate_credentials_shape(
+                self.platform, Credentials(**numbers, keys=typed)
+            )
+            self.refuse({name: words for name, words in wrong.items() if name not in self.errors})
         return cleaned
 
     def numbers(self) -> list[BoundField]:
@@ -163,9 +176,11 @@ class AccountForm(forms.Form):
             self.add_error(name if name in self.fields else None, message)
 
 
-def _replaceable(platform: Platform, name: str) -> bool:
-    """Whether something else may stand in for this entry; the shape check then says what is missing."""
-    return platform is Platform.WECHATPAY and name in {"public_key", "public_key_id"}
+def _replaced(platform: Platform, data: Mapping[str, Any]) -> frozenset[str]:
+    """The entries that something else stands in for: a platform certificate for WeChat Pay's public key."""
+    if platform is Platform.WECHATPAY and str(data.get("platform_certificates", "")).strip():
+        return frozenset({"public_key", "public_key_id"})
+    return frozenset()
 
 
 def percent(rate_ppm: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
 
 from django.db.models import Count, Exists, OuterRef, Q
 
@@ -26,7 +25,7 @@ def accounts_serving(*, store_id: int) -> list[PlatformAccount]:
 
 def get_account(pk: int) -> PlatformAccount:
     """One account of the merchant in scope. Raises PlatformAccount.DoesNotExist."""
-    return cast("PlatformAccount", PlatformAccount.objects.get(pk=pk))
+    return PlatformAccount.objects.get(pk=pk)
 
 
 def list_accounts() -> ScopedQuerySet[PlatformAccount]:
@@ -136,7 +135,7 @@ def page_notifications(
 
 def get_notification(pk: int) -> Notification:
     """One notification. Raises Notification.DoesNotExist."""
-    return cast("Notification", Notification.objects.get(pk=pk))
+    return Notification.objects.get(pk=pk)
 
 
 def trouble_by_account(*, since: datetime) -> Mapping[int, int]:

@@ -83,14 +83,23 @@ def check_words(platform: Platform | str, check: CredentialCheck) -> str:
     return str(messages.explain(platform, check.code, fallback=fallback))
 
 
+def _nothing_to_do(row: Notification) -> bool:
+    return row.state == NotificationState.APPLIED and row.detail == "nothing_to_do"
+
+
+def notification_badge(row: Notification) -> str:
+    """The value for the shared state badge: what announced nothing to act on is not called applied."""
+    return NotificationState.RECEIVED if _nothing_to_do(row) else row.state
+
+
 def notification_words(row: Notification) -> str:
     """What a notification's verdict and state mean, as one or two sentences."""
     if row.verdict == Verdict.BAD_SIGNATURE:
         reason = _SIGNATURE_WORDS.get(row.detail, _SIGNATURE_WORDS["wrong"])
-        return f"{reason} {_('It had no effect.')}"
+        return _("%(reason)s It had no effect.") % {"reason": reason}
     if row.verdict == Verdict.UNREADABLE:
         return _("It could not be read, or is meant for another account. It had no effect.")
-    if row.state == NotificationState.APPLIED and row.detail == "nothing_to_do":
+    if _nothing_to_do(row):
         return _("The signature is good. It announces nothing that the portal acts on.")
     return str(_STATE_WORDS.get(row.state, ""))
 

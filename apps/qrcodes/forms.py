@@ -56,6 +56,9 @@ def read_amount(text: str) -> Money:
 class CodeForm(forms.Form):
     """A new code."""
 
+    # The browser must not insist on the amount while it is hidden.
+    use_required_attribute = False
+
     store = forms.TypedChoiceField(label=_("Store"), coerce=int)
     kind = forms.ChoiceField(
         label=_("Where it hangs"), choices=ScenarioKind.choices, widget=forms.RadioSelect
@@ -77,7 +80,8 @@ class CodeForm(forms.Form):
     )
     amount = forms.CharField(
         label=_("Fixed amount in yuan"),
-        required=False,
+        help_text=_("Only where the amount is always the same."),
+        error_messages={"required": _("Enter the amount.")},
         max_length=32,
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
     )
@@ -105,6 +109,7 @@ class CodeForm(forms.Form):
         cast("forms.ChoiceField", self.fields["store"]).choices = [
             (store.pk, store.name) for store in stores
         ]
+        self.fields["amount"].required = data is None or data.get("pricing") == "fixed"
 
     def clean_name(self) -> str:
         """The name on one line."""
@@ -118,10 +123,7 @@ class CodeForm(forms.Form):
         """The fixed amount; nothing where the customer types it."""
         if self.cleaned_data.get("pricing") != "fixed":
             return None
-        text = str(self.cleaned_data["amount"])
-        if not text.strip():
-            raise ValidationError(gettext("Enter the amount."), code="required")
-        return read_amount(text)
+        return read_amount(str(self.cleaned_data["amount"]))
 
     @override
     def clean(self) -> dict[str, Any]:

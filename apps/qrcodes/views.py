@@ -242,8 +242,9 @@ def code_detail(request: MerchantRequest, code_id: int) -> HttpResponse:
         "amount": amount_of(code),
         "wallets": wallets,
         # Not "language": the frame of every page uses that name for its own.
+        # Not "language" and "languages": the frame of every page uses those names for its own.
         "spoken": language,
-        "languages": cast("Any", artwork.fields["language"]).choices,
+        "placard_languages": cast("Any", artwork.fields["language"]).choices,
         "scans": scans_today([code.pk], merchant=request.merchant, now=now).get(code.pk, 0),
         "history": [
             _event(event, with_origin="audit.view" in request.permissions)

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from django.db.models import Q
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from apps.core.money import Money
 from apps.core.tenancy import ScopedQuerySet
-from apps.refunds.models import Refund, RefundRule
+from apps.payments.models import Payment
+from apps.platforms import messages
+from apps.refunds.models import Refund, RefundRule, RefundState
 
 #: What holds until a merchant writes its own rule: ¥200.00, one confirmation.
 DEFAULT_THRESHOLD: Final = Money(20_000)
+
+#: What the list's state filter offers, and the states behind each word.
+STATE_GROUPS: Final[Mapping[str, tuple[RefundState, ...]]] = {
+    "waiting": (RefundState.WAITING,),
+    "under_way": (
+        RefundState.READY,
+        RefundState.PROCESSING,
+        RefundState.UNKNOWN,
+        RefundState.QUEUED,
+    ),
+    "abnormal": (RefundState.ABNORMAL,),
+    "succeeded": (RefundState.SUCCEEDED,),
+    "failed": (RefundState.FAILED,),
+    "stopped": (RefundState.REJECTED, RefundState.CANCELLED),
+}
+PAGE_SIZE: Final = 50
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFilters:
+    """What narrows the list: a word of ``STATE_GROUPS`` and a store; empty means all."""
+
+    state: str = ""
+    store_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPage:
+    """One page, newest first; ``newer`` and ``older`` are the places of the neighbouring pages, "" where none is."""
+
+    rows: list[Refund]
+    newer: str
+    older: str
 
 
 def current_rule() -> RefundRule:
@@ -49,4 +90,100 @@ def visible_refunds() -> ScopedQuerySet[Refund]:
 
 def get_refund(refund_id: int) -> Refund | None:
     """One refund of the stores in scope, or None."""
-    return visible_refunds().filter(pk=refund_id).first()
+    return visible_refunds().select_related("approval").filter(pk=refund_id).first()
+
+
+def _place(refund: Refund) -> str:
+    """A refund's place in the list: microseconds since 2000 and its id."""
+    return f"{(refund.created_at - _EPOCH) // timedelta(microseconds=1)}-{refund.pk}"
+
+
+def _position(place: str) -> tuple[datetime, int] | None:
+    micros, _dash, pk = place.partition("-")
+    if not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in (micros, pk)):
+        return None
+    try:
+        return _EPOCH + timedelta(microseconds=int(micros)), int(pk)
+    except OverflowError:
+        return None
+
+
+def page_refunds(
+    filters: RefundFilters, *, after: str = "", before: str = "", size: int = PAGE_SIZE
+) -> RefundPage:
+    """One page of the refunds in scope: older than the place ``after``, newer than ``before``, or the newest.
+
+    A place that cannot be read is as none.
+    """
+    refunds = visible_refunds()
+    if filters.state:
+        refunds = refunds.filter(state__in=STATE_GROUPS[filters.state])
+    if filters.store_id is not None:
+        refunds = refunds.filter(store_id=filters.store_id)
+    since, until = _position(before), _position(after)
+    if since is not None:
+        at, pk = since
+        refunds = refunds.filter(created_at__gte=at).filter(Q(created_at__gt=at) | Q(pk__gt=pk))
+        found = list(refunds.order_by("created_at", "pk")[: size + 1])
+        has_newer, has_older = len(found) > size, True
+        found = found[:size][::-1]
+    else:
+        if until is not None:
+            at, pk = until
+            refunds = refunds.filter(created_at__lte=at).filter(
+                Q(created_at__lt=at) | Q(pk__lt=pk)
+            )
+        found = list(refunds.order_by("-created_at", "-pk")[: size + 1])
+        has_newer, has_older = until is not None, len(found) > size
+        found = found[:size]
+    return RefundPage(
+        rows=found,
+        newer=_place(found[0]) if found and has_newer else "",
+        older=_place(found[-1]) if found and has_older else "",
+    )
+
+
+def has_refunds() -> bool:
+    """Whether the stores in scope have any refund."""
+    return bool(Refund.objects.visible().exists())
+
+
+def refunds_of(payment: Payment) -> list[Refund]:
+    """All refunds out of one payment, oldest first."""
+    return list(Refund.objects.visible().filter(payment=payment).order_by("created_at", "pk"))
+
+
+def left_to_refund(payment: Payment) -> Money:
+    """What is neither refunded nor reserved."""
+    return Money(payment.amount_minor - payment.refund_reserved_minor, payment.currency)
+
+
+def rule_history() -> list[RefundRule]:
+    """All versions of the rule that the merchant wrote, newest first."""
+    return list(RefundRule.objects.select_related("created_by").order_by("-version"))
+
+
+def rule_of(refund: Refund) -> str:
+    """What the rule of its day said about a refund, in the reader's language; "" for one that began elsewhere."""
+    if refund.rule_version is None:
+        return refund.rule_says
+    rule = RefundRule.objects.filter(version=refund.rule_version).first() or RefundRule(
+        version=0, threshold_minor=DEFAULT_THRESHOLD.minor, confirmations=1
+    )
+    return rule_sentence(rule, Money(refund.amount_minor, refund.currency))
+
+
+def answer_of(refund: Refund) -> Promise | str:
+    """What the platform said, in plain words; "" where it said nothing worth reading."""
+    if refund.state in {
+        RefundState.WAITING,
+        RefundState.SUCCEEDED,
+        RefundState.REJECTED,
+        RefundState.CANCELLED,
+    }:
+        return ""
+    code, platform = refund.code_text, refund.payment.platform
+    if code not in messages.known_codes(platform):
+        # Words like "accepted" carry a code too; only what has a sentence is shown.
+        return refund.message
+    return messages.explain(platform, code, fallback=refund.message)

@@ -1,6 +1,15 @@
 """Refunds and the refund rule."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from apps.refunds import views
 
 app_name = "refunds"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.refund_list, name="refund_list"),
+    path("new/<int:payment_id>/", views.refund_create, name="refund_create"),
+    path("<int:refund_id>/", views.refund_detail, name="refund_detail"),
+    path("<int:refund_id>/cancel/", views.refund_cancel, name="refund_cancel"),
+    path("<int:refund_id>/ask/", views.refund_ask, name="refund_ask"),
+    path("rule/", views.rule_edit, name="rule_edit"),
+]

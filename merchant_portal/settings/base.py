@@ -97,6 +97,7 @@ def templates(*, cached: bool) -> list[dict[str, Any]]:
                     "django.contrib.auth.context_processors.auth",
                     "django.contrib.messages.context_processors.messages",
                     "apps.merchants.context_processors.workspace",
+                    "apps.approvals.context_processors.waiting",
                 ],
             },
         }

@@ -25,7 +25,7 @@ from apps.checkout.views.frame import (
     user_agent,
     ways_here,
 )
-from apps.checkout.wallets import Wallet, wallet_of
+from apps.checkout.wallets import Wallet, is_phone, wallet_of
 from apps.checkout.ways import Way, choose
 from apps.core import clock
 from apps.core.doors import new_token
@@ -265,6 +265,7 @@ def _choice(request: DoorRequest, order: Order, payments: list[Payment]) -> dict
         "current": current,
         "others": [way for way in ways if (way.platform, way.product) != used],
         "wallet": wallet_of(user_agent(request)).value,
+        "phone": is_phone(user_agent(request)),
         "trouble": _last_trouble(payments) if current is None else None,
         "unknown": current is not None and current.state == PaymentState.UNKNOWN,
     }

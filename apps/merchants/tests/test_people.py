@@ -46,6 +46,8 @@ def test_mailbox_lists_the_newest_first(tmp_path: Path) -> None:
     mails = latest_mails(tmp_path)
     assert [message.subject for message in mails] == ["二", "一"]
     assert mails[0].to == "a@example.com"
+    assert mails[0].at is not None
+    assert mails[0].at.tzinfo is not None
     assert mails[0].text == "看 http://localhost/x/?a=1&b=2 <b>二</b>"
     assert latest_mails(tmp_path / "absent") == []
 

@@ -141,6 +141,6 @@ class TestPages:
         for _ in range(5):
             make_store(merchant)
         client.force_login(owner)
-        # Session, user, membership, scope in and out, stores, memberships for the switch.
-        with django_assert_num_queries(7):
+        # Session, user, membership, scope in and out, stores; the frame: what waits, memberships for the switch.
+        with django_assert_num_queries(8):
             client.get(reverse("merchants:store_list", args=[merchant.slug]))

@@ -244,8 +244,8 @@ class TestPages:
             _invite(merchant, f"new{number}@example.com")
         client.force_login(owner)
         # Session, user, membership, scope in and out, stores' names, members, second factors, invitations,
-        # memberships for the switch.
-        with django_assert_num_queries(10):
+        # what waits, memberships for the switch.
+        with django_assert_num_queries(11):
             client.get(reverse("merchants:member_list", args=[merchant.slug]))
 
 

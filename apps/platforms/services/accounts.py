@@ -210,11 +210,16 @@ def set_active(*, account_id: int, active: bool, actor: Actor, now: datetime) ->
 
 
 def recheck_account(*, account_id: int, actor: Actor, now: datetime) -> CredentialCheck:
-    """Try the stored credentials at the platform and keep the verdict. Raises AccountNotFound, CannotOpen."""
+    """Try the stored credentials at the platform and keep the verdict. Raises AccountNotFound, CannotOpen.
+
+    An unreachable platform says nothing about them, so an earlier verdict then stays.
+    """
     account = _get(account_id)
     check = gateway_of(account).check_credentials()
+    told = check.state is not CheckState.UNREACHABLE
     with transaction.atomic():
-        _note(account, check, now)
+        if told or account.check_state not in {CheckState.GOOD.value, CheckState.BAD.value}:
+            _note(account, check, now)
         account.save(update_fields=["checked_at", "check_state", "check_message"])
         _record(account, "account.checked", actor, now, check=check.state.value, code=check.code)
     return check

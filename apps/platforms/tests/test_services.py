@@ -318,6 +318,19 @@ def test_a_recheck_keeps_the_verdict_and_the_account(
     assert services.last_check(account) == check
 
 
+def test_an_unreachable_platform_leaves_the_earlier_verdict(
+    scoped: Shop, wechatpay: WechatpayServer, settings: Settings
+) -> None:
+    account = connect()
+    settings.WECHATPAY_API_URL = unreachable()
+    check = services.recheck_account(account_id=account.pk, actor=ACTOR, now=NOW)
+    assert check.state is CheckState.UNREACHABLE
+    account.refresh_from_db()
+    assert account.check_state == CheckState.GOOD.value
+    event = AuditEvent.objects.get(action="account.checked")
+    assert event.data["check"] == "unreachable"
+
+
 def test_resealing_moves_the_credentials_to_the_current_key_once(
     scoped: Shop, wechatpay: WechatpayServer, settings: Settings
 ) -> None:

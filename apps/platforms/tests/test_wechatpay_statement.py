@@ -263,6 +263,10 @@ class TestFund:
         raw = bills.wechat_fund().replace("`交易,`扣除交易手续费".encode(), "`提现,`提现".encode())
         assert parse(raw, kind=FUND).lines[1].kind is LineKind.OTHER
 
+    def test_another_merchants_refund(self) -> None:
+        error = refused(bills.wechat_fund(), kind=FUND, merchant_no="1900000110")
+        assert (error.reason, error.line) == ("other_account", 4)
+
     def test_another_day(self) -> None:
         assert refused(bills.wechat_fund(), kind=FUND, day=date(2026, 5, 2)).reason == "other_day"
 

@@ -144,12 +144,18 @@ def account_edit(request: MerchantRequest, pk: int) -> HttpResponse:
     account = _account_or_404(pk)
     served = selectors.stores_of(account)
     known = {store.pk: store for store in [*selectors.list_stores(), *served]}
+    try:
+        stored = services.fingerprints_of(account).keys()
+    except CannotOpen:
+        messages.error(request, _keys_lost())
+        return _to_detail(request, pk)
     form = AccountForm(
         request.POST if request.method == "POST" else None,
         platform=Platform(account.platform),
         stores=list(known.values()),
         account=account,
         chosen=[store.pk for store in served],
+        stored=stored,
     )
     if form.is_bound and form.is_valid():
         try:
@@ -163,8 +169,6 @@ def account_edit(request: MerchantRequest, pk: int) -> HttpResponse:
             )
         except services.CredentialsRefused as refusal:
             _refused(form, refusal)
-        except CannotOpen:
-            form.refuse({"": _keys_lost()})
         else:
             messages.success(request, _("Saved."))
             return _to_detail(request, pk)
@@ -210,9 +214,16 @@ def account_detail(request: MerchantRequest, pk: int) -> HttpResponse:
             settings.NOTIFY_ALLOW_HTTP or settings.PUBLIC_URL.startswith("https://")
         ),
         "capabilities": wording.capability_words(registry.capabilities_of(account.platform)),
-        "notifications": selectors.page_notifications(
-            selectors.NotificationFilters(account_id=pk), None, size=5
-        ).rows,
+        "notifications": [
+            {
+                "row": row,
+                "words": wording.notification_words(row),
+                "badge": wording.notification_badge(row),
+            }
+            for row in selectors.page_notifications(
+                selectors.NotificationFilters(account_id=pk), None, size=5
+            ).rows
+        ],
         "events": [wording.event_entry(event) for event in selectors.history_of(account)],
         "now": clock.now(),
     }
@@ -230,13 +241,13 @@ def account_check(request: MerchantRequest, pk: int) -> HttpResponse:
     except CannotOpen:
         messages.error(request, _keys_lost())
         return _to_detail(request, pk)
-    words = wording.check_words(_account_or_404(pk).platform, check)
-    say = {
-        CheckState.GOOD: messages.success,
-        CheckState.BAD: messages.error,
-        CheckState.UNREACHABLE: messages.warning,
-    }[check.state]
-    say(request, words)
+    account = _account_or_404(pk)
+    words = wording.check_words(account.platform, check)
+    if check.state is CheckState.GOOD:
+        messages.success(request, words)
+    elif check.state.value != account.check_state:
+        # Otherwise the account's page says it by itself.
+        messages.warning(request, words)
     return _to_detail(request, pk)
 
 

@@ -66,6 +66,7 @@ def notification_list(request: MerchantRequest) -> HttpResponse:
                 "row": row,
                 "account": by_pk.get(row.account_id),
                 "words": wording.notification_words(row),
+                "badge": wording.notification_badge(row),
             }
             for row in page.rows
         ],
@@ -94,6 +95,8 @@ def notification_detail(request: MerchantRequest, pk: int) -> HttpResponse:
         "row": row,
         "account": selectors.get_account(row.account_id),
         "words": wording.notification_words(row),
+        "badge": wording.notification_badge(row),
+        "urgent": row.state == NotificationState.FAILED,
         "detail": wording.notification_detail(row),
         "headers": wording.shown_headers(row.headers),
         "size": row.headers.get("content-length", ""),

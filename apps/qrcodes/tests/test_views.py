@@ -121,8 +121,8 @@ class TestCodeList:
             with enter_scope(Scope(merchant.pk)):
                 record_scan(code=code, wallet="", now=NOW)
         client.force_login(owner)
-        # Session, user, membership, scope in and out, stores, codes, scans, memberships for the switch.
-        with django_assert_num_queries(9):
+        # Session, user, membership, scope in and out, stores, codes, scans; the frame: what waits, memberships.
+        with django_assert_num_queries(10):
             client.get(_url("code_list", merchant))
 
 

@@ -58,6 +58,10 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
     sendable = (RefundState.READY, RefundState.QUEUED, RefundState.UNKNOWN)
     if refund is None or refund.state not in sendable:
         return None
+    if refund.sent_at is not None and not _never_arrived(refund, now=now):
+        # An earlier call may have worked though its answer was lost; only if the platform knows nothing of it may a
+        # refusal of this one be taken as final.
+        return None
     Refund.objects.filter(pk=refund.pk, sent_at=None).update(sent_at=now)
     payment = refund.payment
     request = RefundRequest(
@@ -85,6 +89,23 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
     if result.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:
         _follow(refund, now=now)
     return None
+
+
+def _never_arrived(refund: Refund, *, now: datetime) -> bool:
+    """Whether the platform says that it never accepted this refund; any other word of it is applied."""
+    try:
+        result = gateway_of(refund.account).query_refund(
+            order_no=refund.payment.order_no, refund_no=refund.refund_no
+        )
+    except OrderNotFound:
+        return True
+    except (PlatformUnavailable, PlatformRejected):
+        _follow(refund, now=now)
+        return False
+    apply_refund_result(refund_id=refund.pk, result=result, via="query", now=now, actor=SYSTEM)
+    if result.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:
+        _follow(refund, now=now)
+    return False
 
 
 def _look(refund: Refund, *, now: datetime, via: str) -> None:

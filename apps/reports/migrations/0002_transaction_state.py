@@ -6,49 +6,58 @@ import apps.core.tenancy
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('reports', '0001_initial'),
+        ("reports", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Transaction',
+            name="Transaction",
             fields=[
-                ('merchant_id', models.BigIntegerField(default=apps.core.tenancy.current_merchant_id, editable=False)),
-                ('key', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('payment', 'Payment'), ('refund', 'Refund')], max_length=8)),
-                ('row_id', models.BigIntegerField()),
-                ('order_id', models.BigIntegerField()),
-                ('payment_id', models.BigIntegerField()),
-                ('store_id', models.BigIntegerField()),
-                ('code_id', models.BigIntegerField(null=True)),
-                ('account_id', models.BigIntegerField()),
-                ('platform', models.CharField(max_length=12)),
-                ('product', models.CharField(max_length=12)),
-                ('number', models.CharField(max_length=32)),
-                ('number_reversed', models.CharField(max_length=32)),
-                ('order_no', models.CharField(max_length=32)),
-                ('platform_number', models.CharField(max_length=64)),
-                ('platform_number_reversed', models.CharField(max_length=64)),
-                ('signed_minor', models.BigIntegerField()),
-                ('effective_minor', models.BigIntegerField()),
-                ('fee_minor', models.BigIntegerField()),
-                ('refunded_minor', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('state', models.CharField(max_length=12)),
-                ('source', models.CharField(max_length=8)),
-                ('subject', models.CharField(max_length=120)),
-                ('created_at', models.DateTimeField()),
-                ('done_at', models.DateTimeField(null=True)),
-                ('booked_date', models.DateField(null=True)),
+                (
+                    "merchant_id",
+                    models.BigIntegerField(
+                        default=apps.core.tenancy.current_merchant_id, editable=False
+                    ),
+                ),
+                ("key", models.BigIntegerField(primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("payment", "Payment"), ("refund", "Refund")], max_length=8
+                    ),
+                ),
+                ("row_id", models.BigIntegerField()),
+                ("order_id", models.BigIntegerField()),
+                ("payment_id", models.BigIntegerField()),
+                ("store_id", models.BigIntegerField()),
+                ("code_id", models.BigIntegerField(null=True)),
+                ("account_id", models.BigIntegerField()),
+                ("platform", models.CharField(max_length=12)),
+                ("product", models.CharField(max_length=12)),
+                ("number", models.CharField(max_length=32)),
+                ("number_reversed", models.CharField(max_length=32)),
+                ("order_no", models.CharField(max_length=32)),
+                ("platform_number", models.CharField(max_length=64)),
+                ("platform_number_reversed", models.CharField(max_length=64)),
+                ("signed_minor", models.BigIntegerField()),
+                ("effective_minor", models.BigIntegerField()),
+                ("fee_minor", models.BigIntegerField()),
+                ("refunded_minor", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("state", models.CharField(max_length=12)),
+                ("source", models.CharField(max_length=8)),
+                ("subject", models.CharField(max_length=120)),
+                ("created_at", models.DateTimeField()),
+                ("done_at", models.DateTimeField(null=True)),
+                ("booked_date", models.DateField(null=True)),
             ],
             options={
-                'db_table': 'reports_transaction',
-                'managed': False,
-                'base_manager_name': 'objects',
+                "db_table": "reports_transaction",
+                "managed": False,
+                "base_manager_name": "objects",
             },
         ),
     ]

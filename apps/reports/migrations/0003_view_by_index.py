@@ -1,8 +1,8 @@
 """The same view with one table a branch.
 
-PostgreSQL merges the branches of a UNION ALL in the order of their indexes only where each branch reads a single table;
-with joins inside it would read and sort everything for one page of fifty rows. What comes from another table is looked
-up for the rows that are shown.
+PostgreSQL merges the branches of a UNION ALL in the order of their indexes only where each branch reads a single table
+and their columns are of equal types; else it would read and sort everything for one page of fifty rows. What comes from
+another table is looked up for the rows that are shown.
 """
 
 from typing import ClassVar
@@ -15,7 +15,7 @@ PAYMENT_OF_REFUND = (
 )
 
 VIEW = f"""
-CREATE OR REPLACE VIEW reports_transaction WITH (security_invoker = true) AS
+CREATE VIEW reports_transaction WITH (security_invoker = true) AS
 SELECT
     p.id * 2 AS key, p.merchant_id, 'payment'::varchar(8) AS kind, p.id AS row_id, p.order_id,
     p.id AS payment_id, p.store_id, p.code_id, p.account_id, p.platform, p.product,
@@ -40,16 +40,18 @@ SELECT
     {PAYMENT_OF_REFUND.format(column="product")},
     r.refund_no, r.refund_no_reversed,
     {PAYMENT_OF_REFUND.format(column="order_no")},
-    r.platform_refund_no, reverse(r.platform_refund_no),
+    r.platform_refund_no, reverse(r.platform_refund_no)::varchar(64),
     -r.amount_minor,
     CASE WHEN r.state = 'succeeded' THEN -r.amount_minor ELSE 0 END,
     CASE WHEN r.state = 'succeeded' THEN -r.fee_minor ELSE 0 END,
     0::bigint, r.currency, r.state, r.source, r.reason,
     r.created_at, r.refunded_at, r.booked_date
 FROM refunds_refund r
-"""
+"""  # noqa: S608  # only the column names above are filled in
 
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [("reports", "0002_transaction_state")]
-    operations: ClassVar = [migrations.RunSQL(VIEW, migrations.RunSQL.noop)]
+    operations: ClassVar = [
+        migrations.RunSQL(["DROP VIEW reports_transaction", VIEW], migrations.RunSQL.noop),
+    ]

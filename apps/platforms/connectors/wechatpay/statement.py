@@ -8,6 +8,7 @@ quoted; a file that went through a spreadsheet has lost the backticks and is rea
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ _NEEDED = {
     ),
 }
 _SUMMARY = {StatementKind.TRADE: "总交易单数", StatementKind.FUND: "资金流水总笔数"}
+_APPLICANT = re.compile(r"(\d{8,10})API")
 _FIRST = {StatementKind.TRADE: "交易时间", StatementKind.FUND: "记账时间"}
 
 
@@ -73,7 +75,8 @@ def parse(
     """Read a bill: plain, gzip or zip, UTF-8 or GB18030. Raises StatementUnreadable.
 
     In a fund bill a line's ``status`` is ``"in"`` or ``"out"``, and the totals' payment and refund figures are those of all
-    income and all expense. A fund bill does not say whose it is.
+    income and all expense. A fund bill says whose it is only in rows of
+    refunds.
     """
     members = [one for one in files.members(content) if "汇总" not in one.name]
     if len(members) != 1:
@@ -216,6 +219,10 @@ class _Reader:
         direction = {"收入": "in", "支出": "out"}.get(row["收支类型"])
         if direction is None:
             raise row.error("bad_row", "neither income nor expense", "收支类型")
+        # The file names no merchant, but a refund names who asked for it.
+        applicant = _APPLICANT.fullmatch(row.get("资金变更提交申请人"))
+        if applicant is not None and applicant.group(1) != self.merchant_no:
+            raise row.error("other_account", "another merchant's refund", "资金变更提交申请人")
         business = row["业务类型"]
         kind = LineKind.OTHER
         if "手续费" in business:

@@ -1,0 +1,126 @@
+"""Forms of refunds: asking for one, narrowing the list, changing the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.money import Money
+from apps.merchants.models import Store
+from apps.qrcodes.forms import read_amount
+
+REASON_LENGTH: Final = 80
+
+
+def over_refund_sentence(left: Money) -> str:
+    """Why an amount is too much, with what is possible."""
+    if left.minor <= 0:
+        return gettext("Nothing is left to refund: all of it is refunded or already asked for.")
+    return gettext("Only ¥%(left)s is left to refund.") % {"left": left.to_yuan()}
+
+
+def read_refund_amount(text: str, *, left: Money) -> Money:
+    """An amount to refund, within what is left. Raises ValidationError with the sentence that fits the mistake."""
+    try:
+        amount = read_amount(text)
+    except ValidationError as error:
+        words = {
+            "negative": gettext("An amount to refund cannot be negative."),
+            "zero": gettext("A refund of ¥0.00 moves nothing. The smallest amount is ¥0.01."),
+            "too_large": over_refund_sentence(left),
+        }
+        raise ValidationError(
+            words.get(error.code or "", error.message), code=error.code
+        ) from error
+    if amount.minor > left.minor:
+        raise ValidationError(over_refund_sentence(left), code="over")
+    return amount
+
+
+class RefundForm(forms.Form):
+    """How much goes back, and why."""
+
+    amount = forms.CharField(
+        label=_("Amount to refund, in yuan"),
+        max_length=32,
+        error_messages={"required": _("Enter the amount to refund.")},
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=REASON_LENGTH,
+        help_text=_("The customer may see it at the platform. 80 characters at most."),
+        error_messages={"required": _("Say why, so that it can be understood later.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(
+        self, data: Mapping[str, Any] | None = None, *, left: Money, initial: dict[str, Any]
+    ) -> None:
+        super().__init__(data, initial=initial)
+        self.left = left
+
+    def clean_amount(self) -> Money:
+        """The amount, within what is left."""
+        return read_refund_amount(str(self.cleaned_data["amount"]), left=self.left)
+
+    def clean_reason(self) -> str:
+        """The reason on one line."""
+        return " ".join(str(self.cleaned_data["reason"]).split())
+
+
+class RefundFilterForm(forms.Form):
+    """The list's filters; the address holds their values."""
+
+    state = forms.ChoiceField(
+        label=_("State"),
+        required=False,
+        choices=[
+            ("", _("All")),
+            ("waiting", _("Waiting for confirmation")),
+            ("under_way", _("Under way")),
+            ("abnormal", _("Needs action at the platform")),
+            ("succeeded", _("Refunded")),
+            ("failed", _("Failed")),
+            ("stopped", _("Refused or withdrawn")),
+        ],
+    )
+    store = forms.TypedChoiceField(label=_("Store"), required=False, coerce=int, empty_value=None)
+
+    def __init__(self, data: Mapping[str, Any], *, stores: Sequence[Store]) -> None:
+        super().__init__(data)
+        cast("forms.ChoiceField", self.fields["store"]).choices = [
+            ("", gettext("All stores")),
+            *((store.pk, store.name) for store in stores),
+        ]
+
+
+class RuleForm(forms.Form):
+    """The rule's threshold. ``version`` is the version that the writer had before the eyes."""
+
+    version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    threshold = forms.CharField(
+        label=_("Sent at once up to, in yuan"),
+        max_length=32,
+        help_text=_("Above it another member must confirm. With 0.00 every refund is confirmed."),
+        error_messages={"required": _("Enter an amount; 0.00 is possible.")},
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+
+    def clean_threshold(self) -> Money:
+        """The threshold, zero or more."""
+        try:
+            return read_amount(str(self.cleaned_data["threshold"]))
+        except ValidationError as error:
+            if error.code == "zero":
+                return Money(0)
+            if error.code == "negative":
+                raise ValidationError(
+                    gettext("The threshold cannot be negative."), code="negative"
+                ) from error
+            raise

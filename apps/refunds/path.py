@@ -1,0 +1,128 @@
+"""A refund's way, step by step, as a parcel's: what is done, what is happening, what is still to come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from apps.approvals.models import ApprovalState, Decision
+from apps.payments.models import Source
+from apps.refunds.models import Refund, RefundState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step. ``mark``: done, now, ahead, or stopped (the refund's way ends here)."""
+
+    title: str
+    mark: str
+    at: datetime | None = None
+    actor: str = ""
+    text: str = ""
+
+
+def _reasons() -> dict[str, str]:
+    """The words for an end that nobody decided."""
+    return {
+        "withdrawn": _("It was withdrawn."),
+        "expired": _("Nobody confirmed it in time."),
+        "changed": _("It was changed after it had been asked for, so the request became void."),
+    }
+
+
+def _requested(refund: Refund) -> Step:
+    if refund.source == Source.PLATFORM:
+        return Step(
+            title=_("Begun at the platform"),
+            mark="done",
+            at=refund.created_at,
+            text=_("It was not asked for here but in the platform's own console."),
+        )
+    asked_by = refund.requested_by.display_name if refund.requested_by else ""
+    return Step(title=_("Asked for"), mark="done", at=refund.created_at, actor=asked_by)
+
+
+def _confirmed(refund: Refund, decisions: Sequence[Decision], rule: str) -> Step:
+    approval = refund.approval
+    if approval is None:
+        return Step(title=_("No confirmation needed"), mark="done", text=rule)
+    names = ", ".join(row.member.display_name for row in decisions)
+    if approval.state == ApprovalState.PENDING:
+        return Step(title=_("Waiting for confirmation"), mark="now", actor=names, text=rule)
+    if approval.state == ApprovalState.APPROVED:
+        return Step(title=_("Confirmed"), mark="done", at=approval.decided_at, actor=names)
+    if approval.state == ApprovalState.REJECTED:
+        refused = [row for row in decisions if not row.approved]
+        who = ", ".join(row.member.display_name for row in refused)
+        said = next((row.reason for row in refused), refund.message)
+        return Step(
+            title=_("Refused"), mark="stopped", at=approval.decided_at, actor=who, text=said
+        )
+    return Step(
+        title=_("Ended without a confirmation"),
+        mark="stopped",
+        at=approval.decided_at,
+        text=_reasons().get(refund.message, refund.message),
+    )
+
+
+def _outside(refund: Refund) -> list[Step]:
+    """The steps at the platform."""
+    state = refund.state
+    # A fast answer may bring the end before the platform's own word of acceptance.
+    accepted = bool(refund.accepted_at) or state in {
+        RefundState.PROCESSING,
+        RefundState.ABNORMAL,
+        RefundState.SUCCEEDED,
+    }
+    if state == RefundState.QUEUED:
+        sent = Step(
+            title=_("Waiting for platform balance"),
+            mark="now",
+            at=refund.sent_at,
+            text=_("It is sent again by itself, under the same number."),
+        )
+    elif refund.sent_at is None and not accepted:
+        now = "now" if state == RefundState.READY else "ahead"
+        sent = Step(title=_("Sent to the platform"), mark=now)
+    else:
+        sent = Step(title=_("Sent to the platform"), mark="done", at=refund.sent_at)
+    if state == RefundState.FAILED:
+        stop = Step(
+            title=_("The platform did not carry it out"),
+            mark="stopped",
+            text=_("The money stays with the shop. It may be asked for again."),
+        )
+        return [sent, stop]
+    mark = "done" if accepted else "ahead"
+    if sent.mark == "done" and not accepted:
+        mark = "now"
+    steps = [
+        sent,
+        Step(title=_("Accepted by the platform"), mark=mark, at=refund.accepted_at),
+    ]
+    if state == RefundState.ABNORMAL:
+        steps.append(Step(title=_("Needs action at the platform"), mark="stopped"))
+    else:
+        last = {RefundState.SUCCEEDED: "done", RefundState.PROCESSING: "now"}
+        steps.append(
+            Step(
+                title=_("Back with the customer"),
+                mark=last.get(RefundState(state), "ahead"),
+                at=refund.refunded_at,
+            )
+        )
+    return steps
+
+
+def path_of(refund: Refund, *, decisions: Sequence[Decision], rule: str) -> list[Step]:
+    """The steps of a refund with its approval loaded. ``rule``: what the rule says about it, as a sentence."""
+    steps = [_requested(refund)]
+    if refund.source == Source.PORTAL:
+        steps.append(_confirmed(refund, decisions, rule))
+        if steps[-1].mark == "stopped":
+            return steps
+    return steps + _outside(refund)

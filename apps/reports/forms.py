@@ -1,0 +1,243 @@
+"""The filter bar and the choices of a file. Both read the address, so a link is a view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Any, Final, cast
+
+from django import forms
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.money import InvalidAmount, Money
+from apps.payments.models import Source
+from apps.platforms.models import PlatformChoice
+from apps.reports import wording
+from apps.reports.models import TransactionKind
+from apps.reports.selectors import (
+    MAX_FOUND,
+    MAX_PERIOD_DAYS,
+    MIN_SEARCH,
+    Names,
+    Period,
+    TransactionFilters,
+    clean_number,
+    preset_dates,
+)
+
+#: Dates outside are slips of the keyboard.
+EARLIEST: Final = date(2000, 1, 1)
+LATEST: Final = date(2099, 12, 31)
+
+
+def too_many_words() -> str:
+    """What to say when a searched number fits too much."""
+    return str(
+        _("That fits more than %(count)d payments or refunds. Type more of the number.")
+        % {"count": MAX_FOUND}
+    )
+
+
+class YuanField(forms.CharField):
+    """An amount in yuan as typed; its clean value is whole fen, or None."""
+
+    default_error_messages = {
+        "amount": _("Enter an amount such as 12 or 12.50."),
+    }
+
+    def clean(self, value: Any) -> Any:
+        """Fen. Raises ValidationError."""
+        text = str(super().clean(value) or "").replace(",", "").replace("¥", "").strip()
+        if not text:
+            return None
+        try:
+            minor = Money.from_yuan(text).minor
+        except InvalidAmount as error:
+            raise forms.ValidationError(self.error_messages["amount"], code="amount") from error
+        if minor < 0:
+            raise forms.ValidationError(self.error_messages["amount"], code="amount")
+        return minor
+
+
+class TransactionFilterForm(forms.Form):
+    """What a list or a file is narrowed to. Empty fields narrow nothing."""
+
+    q = forms.CharField(label=_("Number"), required=False, max_length=100)
+    period = forms.ChoiceField(label=_("Period"), required=False, choices=wording.PERIODS)
+    date_from = forms.DateField(label=_("From (business day)"), required=False)
+    date_to = forms.DateField(label=_("To (business day)"), required=False)
+    kind = forms.ChoiceField(
+        label=_("Kind"), required=False, choices=[("", _("All")), *TransactionKind.choices]
+    )
+    state = forms.ChoiceField(label=_("State"), required=False)
+    platform = forms.ChoiceField(label=_("Platform"), required=False)
+    store = forms.TypedChoiceField(label=_("Store"), required=False, coerce=int, empty_value=None)
+    code = forms.TypedChoiceField(
+        label=_("Payment code"), required=False, coerce=int, empty_value=None
+    )
+    source = forms.ChoiceField(
+        label=_("Began"), required=False, choices=[("", _("Anywhere")), *Source.choices]
+    )
+    amount_min = YuanField(label=_("Amount from (¥)"), required=False, max_length=20)
+    amount_max = YuanField(label=_("Amount to (¥)"), required=False, max_length=20)
+
+    #: Shown at once; the others stand under "More filters".
+    MAIN = ("q", "period", "date_from", "date_to", "kind", "state", "platform", "store")
+    MORE = ("code", "source", "amount_min", "amount_max")
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None,
+        *,
+        names: Names,
+        today: date,
+        day_starts_at: time = time(0),
+    ) -> None:
+        super().__init__(data)
+        self.today = today
+        self.day_starts_at = day_starts_at
+        english = (get_language() or "").startswith("en")
+        held = {account.platform for account in names.accounts.values()}
+        choices: dict[str, list[tuple[Any, Any]]] = {
+            "state": [("", _("All")), *wording.STATE_GROUPS.items()],
+            "platform": [("", _("All")), *(c for c in PlatformChoice.choices if c[0] in held)],
+            "store": [
+                ("", _("All stores")),
+                *((pk, wording.name_of(store, english)) for pk, store in names.stores.items()),
+            ],
+            "code": [
+                ("", _("All")),
+                *((pk, wording.code_name(code, english)) for pk, code in names.codes.items()),
+            ],
+        }
+        for name, values in choices.items():
+            cast(forms.ChoiceField, self.fields[name]).choices = values
+        for name in ("date_from", "date_to"):
+            self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        for name in ("amount_min", "amount_max"):
+            self.fields[name].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
+        self.fields["q"].widget.attrs |= {
+            "autocomplete": "off",
+            "placeholder": _("Any number, whole, its beginning or its end"),
+        }
+
+    def clean_q(self) -> str:
+        """The number without its spaces."""
+        text = str(self.cleaned_data["q"]).strip()
+        if not text:
+            return ""
+        number = clean_number(text)
+        if number is None:
+            raise forms.ValidationError(
+                _(
+                    "Search takes numbers: a payment or refund number of ours or the platform's, or at least its first or last %(count)d characters."
+                )
+                % {"count": MIN_SEARCH}
+            )
+        return number
+
+    def clean(self) -> dict[str, Any]:
+        """The period and the amounts must make sense together."""
+        asked = super().clean() or {}
+        first, last = asked.get("date_from"), asked.get("date_to")
+        period = Period(asked.get("period") or "")
+        if period not in (Period.ANY, Period.CUSTOM):
+            first, last = preset_dates(period, today=self.today)
+            asked["date_from"], asked["date_to"] = first, last
+        for name, day in (("date_from", first), ("date_to", last)):
+            if day is not None and not EARLIEST <= day <= LATEST:
+                self.add_error(name, _("Choose a day between 2000 and 2099."))
+                return asked
+        if first is not None:
+            end = last or max(self.today, first)
+            if end < first:
+                self.add_error("date_to", _("The period ends before it begins."))
+            elif (end - first).days >= MAX_PERIOD_DAYS:
+                self.add_error(
+                    "date_from",
+                    _("A period may span three years at most. Leave both days empty to see all."),
+                )
+        low, high = asked.get("amount_min"), asked.get("amount_max")
+        if low is not None and high is not None and high < low:
+            self.add_error("amount_max", _("The highest amount is below the lowest."))
+        return asked
+
+    def filters(self) -> TransactionFilters:
+        """What was asked for; call it on a valid form."""
+        asked = self.cleaned_data
+        return TransactionFilters(
+            date_from=asked.get("date_from"),
+            date_to=asked.get("date_to"),
+            store_id=asked.get("store"),
+            platform=asked.get("platform", ""),
+            kind=asked.get("kind", ""),
+            state=asked.get("state", ""),
+            code_id=asked.get("code"),
+            source=asked.get("source", ""),
+            amount_min=asked.get("amount_min"),
+            amount_max=asked.get("amount_max"),
+            q=asked.get("q", ""),
+            day_starts_at=self.day_starts_at,
+        )
+
+    def chosen(self) -> list[tuple[str, str, str]]:
+        """What narrows the view, in words: (field, its label, the value)."""
+        asked = self.cleaned_data
+        found: list[tuple[str, str, str]] = []
+        if asked.get("q"):
+            found.append(("q", str(self.fields["q"].label), asked["q"]))
+        period = Period(asked.get("period") or "")
+        if period not in (Period.ANY, Period.CUSTOM):
+            found.append(("period", str(_("Period")), str(dict(wording.PERIODS)[period])))
+        elif asked.get("date_from") or asked.get("date_to"):
+            found.append(
+                (
+                    "period",
+                    str(_("Period")),
+                    wording.period_words(asked.get("date_from"), asked.get("date_to")),
+                )
+            )
+        for name in ("kind", "state", "platform", "store", "code", "source"):
+            value = asked.get(name)
+            if value not in (None, ""):
+                field = cast(forms.ChoiceField, self.fields[name])
+                words = {str(key): str(label) for key, label in cast(Any, field.choices)}
+                found.append((name, str(field.label), words.get(str(value), str(value))))
+        for name in ("amount_min", "amount_max"):
+            if asked.get(name) is not None:
+                amount = Money(asked[name]).to_yuan()
+                found.append((name, str(self.fields[name].label), amount))
+        return found
+
+    def main_fields(self) -> list[forms.BoundField]:
+        """The fields shown at once, but the number, which stands in front."""
+        return [self[name] for name in self.MAIN if name != "q"]
+
+    def more_fields(self) -> list[forms.BoundField]:
+        """The fields under "More filters"."""
+        return [self[name] for name in self.MORE]
+
+    def more_open(self) -> bool:
+        """Whether one of them narrows the view or is wrong."""
+        return any(self.data.get(name) or name in self.errors for name in self.MORE)
+
+
+class ExportForm(forms.Form):
+    """How a file is written."""
+
+    headers = forms.ChoiceField(
+        label=_("Column titles"), required=False, choices=wording.HEADERS, initial="zh"
+    )
+    encoding = forms.ChoiceField(
+        label=_("Encoding"), required=False, choices=wording.ENCODINGS, initial="utf-8-sig"
+    )
+
+    def clean_headers(self) -> str:
+        """The chosen titles, those of the page's language by default."""
+        default = "en" if (get_language() or "").startswith("en") else "zh"
+        return str(self.cleaned_data["headers"] or default)
+
+    def clean_encoding(self) -> str:
+        """The chosen encoding, UTF-8 with a mark by default."""
+        return str(self.cleaned_data["encoding"] or "utf-8-sig")

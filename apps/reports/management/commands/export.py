@@ -1,0 +1,100 @@
+"""Write the file that the export page gives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from argparse import ArgumentParser
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.core import clock
+from apps.core.audit import Actor
+from apps.core.money import Money
+from apps.core.tenancy import Scope, enter_scope
+from apps.merchants.models import Merchant
+from apps.reports import services
+from apps.reports.selectors import MAX_PERIOD_DAYS, TransactionFilters, sum_transactions
+
+KINDS = ("transactions", "summary")
+
+
+class Command(BaseCommand):
+    """``manage.py export KIND --merchant SLUG --from D --to D --format csv -o FILE [--json]``."""
+
+    help = "Writes what the export page gives: transactions, or the summary that proves them."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Days are business days (YYYY-MM-DD, China time), both included."""
+        parser.add_argument("kind", choices=KINDS)
+        parser.add_argument("--merchant", required=True, metavar="SLUG")
+        parser.add_argument("--from", dest="date_from", required=True, type=date.fromisoformat)
+        parser.add_argument("--to", dest="date_to", required=True, type=date.fromisoformat)
+        parser.add_argument("--format", choices=["csv"], default="csv")
+        parser.add_argument("--headers", choices=list(services.HEADERS), default="zh")
+        parser.add_argument("--encoding", choices=services.ENCODINGS, default="utf-8-sig")
+        parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write the file in whole or not at all. Raises CommandError."""
+        first, last = options["date_from"], options["date_to"]
+        if last < first:
+            raise CommandError("The period ends before it begins.")
+        if (last - first).days >= MAX_PERIOD_DAYS:
+            raise CommandError("A period may span three years at most.")
+        merchant = Merchant.objects.filter(slug=options["merchant"]).first()
+        if merchant is None:
+            raise CommandError(f"There is no merchant named {options['merchant']}.")
+        filters = TransactionFilters(
+            date_from=first, date_to=last, day_starts_at=merchant.day_starts_at
+        )
+        with enter_scope(Scope(merchant.pk)):
+            report = self._write(filters, options)
+        if options["json"]:
+            self.stdout.write(json.dumps(report))
+        else:
+            self.stdout.write(f"{report['file']}: {report['rows']} rows, net ¥{report['net_yuan']}")
+
+    def _write(self, filters: TransactionFilters, options: dict[str, Any]) -> dict[str, Any]:
+        now = clock.now()
+        how = {"headers": options["headers"], "encoding": options["encoding"]}
+        target: Path = options["output"]
+        part = target.with_name(f"{target.name}.part")
+        digest, size = hashlib.sha256(), 0
+        try:
+            with part.open("wb") as file:
+                if options["kind"] == "summary":
+                    pieces = iter([services.export_summary(filters, now=now, **how)])
+                else:
+                    pieces = services.export_transactions(filters, **how)
+                for piece in pieces:
+                    digest.update(piece)
+                    size += file.write(piece)
+            part.replace(target)
+        except OSError as error:
+            raise CommandError(f"{target} cannot be written: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
+        services.record_download(
+            kind=options["kind"], filters=filters, actor=Actor.system("export"), now=now, **how
+        )
+        sums = sum_transactions(filters)
+        return {
+            "kind": options["kind"],
+            "merchant": options["merchant"],
+            "from": str(filters.date_from),
+            "to": str(filters.date_to),
+            "file": str(target),
+            "bytes": size,
+            "sha256": digest.hexdigest(),
+            "rows": sums.rows,
+            "payment_count": sums.payment_count,
+            "payment_yuan": Money(sums.payment_minor).to_yuan(),
+            "refund_count": sums.refund_count,
+            "refund_yuan": Money(sums.refund_minor).to_yuan(),
+            "net_yuan": Money(sums.net_minor).to_yuan(),
+        }

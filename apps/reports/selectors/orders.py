@@ -1,0 +1,95 @@
+"""One order with everything that belongs to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apps.core.models import AuditEvent
+from apps.payments.models import OPEN_STATES, Order, Payment, PaymentState
+from apps.refunds.models import Refund
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentCard:
+    """A payment and its refunds, oldest first."""
+
+    payment: Payment
+    refunds: list[Refund]
+
+    @property
+    def left_minor(self) -> int:
+        """What may still be asked back, in fen: what is asked for or under way already does not count."""
+        if self.payment.state != PaymentState.SUCCEEDED:
+            return 0
+        return self.payment.amount_minor - self.payment.refund_reserved_minor
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the platform may still say something new."""
+        return self.payment.state in OPEN_STATES
+
+    @property
+    def net_fee_minor(self) -> int:
+        """The fee left after refunds, by the agreed rate."""
+        return self.payment.fee_minor - sum(
+            refund.fee_minor for refund in self.refunds if refund.state == "succeeded"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStory:
+    """An order, its payments with their refunds, and what happened to them, oldest first."""
+
+    order: Order
+    payments: list[PaymentCard]
+    events: list[AuditEvent]
+
+    @property
+    def paid(self) -> PaymentCard | None:
+        """The payment that paid the order."""
+        return next((card for card in self.payments if card.payment.state == "succeeded"), None)
+
+    @property
+    def refunded_minor(self) -> int:
+        """What went back to the customer so far, in fen."""
+        return sum(card.payment.refunded_minor for card in self.payments)
+
+    @property
+    def state(self) -> str:
+        """The order's state, and for a paid one how much of it went back."""
+        paid = sum(
+            card.payment.amount_minor
+            for card in self.payments
+            if card.payment.state == PaymentState.SUCCEEDED
+        )
+        if paid and self.refunded_minor >= paid:
+            return "refunded"
+        return "partly_refunded" if self.refunded_minor else self.order.state
+
+
+def order_story(order_id: int) -> OrderStory | None:
+    """An order of the stores in scope with all that belongs to it, or None. Four queries."""
+    order = (
+        Order.objects.visible()
+        .select_related("store", "code__scenario")
+        .filter(pk=order_id)
+        .first()
+    )
+    if order is None:
+        return None
+    payments = list(
+        Payment.objects.filter(order_id=order_id).select_related("account").order_by("pk")
+    )
+    refunds: dict[int, list[Refund]] = {payment.pk: [] for payment in payments}
+    for refund in (
+        Refund.objects.filter(payment_id__in=refunds)
+        .select_related("requested_by", "approval")
+        .order_by("pk")
+    ):
+        refunds[refund.payment_id].append(refund)
+    events = AuditEvent.objects.filter(subject_kind="order", subject_id=order_id)
+    return OrderStory(
+        order,
+        [PaymentCard(payment, refunds[payment.pk]) for payment in payments],
+        list(events.order_by("at", "pk")),
+    )

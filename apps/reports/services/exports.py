@@ -1,0 +1,294 @@
+"""Transactions as CSV, written by the database and streamed, and the summary that proves the file.
+
+RFC 4180 with CRLF. Amounts are yuan with two decimals, as numbers. Text that a spreadsheet would take for a formula gets
+an apostrophe in front; numbers never do. In the variants for people, a number of twelve digits or more is quoted and
+ends with a TAB: Excel, WPS and LibreOffice then keep it as text with every digit, and whatever trims its cells reads the
+bare number (Alipay's own bills do the same; ``="…"`` would reach accounting programs as it stands). The variant for
+programs has fixed titles, codes instead of words and bare numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString, cast
+
+from django.db import connection, transaction
+from django.utils.functional import Promise
+from django.utils.translation import gettext, override
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import audit, clock
+from apps.core.money import Money
+from apps.core.tenancy import current_scope, enter_scope
+from apps.payments.models import PaymentState, Source
+from apps.platforms.models import PlatformChoice
+from apps.refunds.models import RefundState
+from apps.reports import wording
+from apps.reports.models import TransactionKind
+from apps.reports.selectors import Sums, TransactionFilters, matching, sum_transactions
+
+#: Header variants and the language of their words; None: fixed names for programs.
+HEADERS: Final[Mapping[str, str | None]] = {"zh": "zh-hans", "en": "en", "machine": None}
+ENCODINGS: Final = ("utf-8-sig", "gb18030")
+#: Bytes gathered before they are handed to the web server.
+CHUNK: Final = 65_536
+
+_ZONE = "Asia/Shanghai"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its fixed name, its title in words, and the SQL that formats it.
+
+    ``protect``: holds long numbers. ``zoned``: the title names the zone.
+    """
+
+    name: str
+    title: Promise
+    sql: str
+    protect: bool = False
+    zoned: bool = False
+
+
+def _text(expression: str) -> str:
+    """Text without control characters, guarded where a spreadsheet would see a formula."""
+    bare = f"regexp_replace({expression}, '[\\x01-\\x1f\\x7f\\u2028\\u2029]+', ' ', 'g')"
+    return f"regexp_replace({bare}, '^(\\s*[=+\\-@＝＋－＠])', '''\\1')"
+
+
+def _time(column: str) -> str:
+    return f"to_char(t.{column} AT TIME ZONE '{_ZONE}', 'YYYY-MM-DD HH24:MI:SS')"
+
+
+def _yuan(column: str) -> str:
+    # bigint × numeric of scale 2 keeps two decimals and stays exact.
+    return f"t.{column} * 0.01"
+
+
+def _word(expression: str, name: str) -> str:
+    return f"COALESCE(w.words -> '{name}' ->> ({expression}), {expression})"
+
+
+COLUMNS: Final[tuple[Column, ...]] = (
+    Column("kind", _("Kind"), _word("t.kind", "kind")),
+    Column("number", _("Number"), "t.number", protect=True),
+    Column("payment_number", _("Payment number"), "t.order_no", protect=True),
+    Column("platform", _("Platform"), _word("t.platform", "platform")),
+    Column("account", _("Platform account"), _text("a.label")),
+    Column("platform_number", _("Platform number"), "t.platform_number", protect=True),
+    Column("state", _("State"), _word("t.kind || '.' || t.state", "state")),
+    Column("amount_yuan", _("Amount (yuan)"), _yuan("signed_minor")),
+    Column("moved_yuan", _("Moved amount (yuan)"), _yuan("effective_minor")),
+    Column("fee_yuan", _("Estimated fee (yuan)"), _yuan("fee_minor")),
+    Column("currency", _("Currency"), "t.currency"),
+    Column("store", _("Store"), _text("s.name")),
+    Column("code", _("Payment code"), _text("n.name")),
+    Column("subject", _("Subject or reason"), _text("t.subject")),
+    Column("product", _("Way of paying"), _word("t.product", "product")),
+    Column("source", _("Began"), _word("t.source", "source")),
+    Column("created_at_asia_shanghai", _("Created"), _time("created_at"), zoned=True),
+    Column("done_at_asia_shanghai", _("Paid or refunded"), _time("done_at"), zoned=True),
+    Column("business_date", _("Business day"), "t.booked_date::text"),
+)
+
+_INNER: Final = (
+    "key",
+    "merchant_id",
+    "kind",
+    "number",
+    "order_no",
+    "platform",
+    "account_id",
+    "platform_number",
+    "state",
+    "signed_minor",
+    "effective_minor",
+    "fee_minor",
+    "currency",
+    "store_id",
+    "code_id",
+    "subject",
+    "product",
+    "source",
+    "created_at",
+    "done_at",
+    "booked_date",
+)
+
+
+def _words(headers: str) -> dict[str, dict[str, str]]:
+    """The words for codes in the file's language; none for programs."""
+    if HEADERS[headers] is None:
+        # "payment.succeeded" is how people's words are found; programs get the bare state.
+        states = {f"payment.{value}": value for value in PaymentState.values}
+        return {"state": states | {f"refund.{value}": value for value in RefundState.values}}
+    return {
+        "kind": {value: str(label) for value, label in TransactionKind.choices},
+        "platform": {value: str(label) for value, label in PlatformChoice.choices},
+        "state": {f"payment.{value}": str(label) for value, label in PaymentState.choices}
+        | {f"refund.{value}": str(label) for value, label in RefundState.choices},
+        "product": {value: str(label) for value, label in wording.PRODUCTS.items()},
+        "source": {value: str(label) for value, label in Source.choices},
+    }
+
+
+def _titles(headers: str) -> list[str]:
+    if HEADERS[headers] is None:
+        return [column.name for column in COLUMNS]
+    return [f"{column.title}({_ZONE})" if column.zoned else str(column.title) for column in COLUMNS]
+
+
+def _cell(column: Column, headers: str) -> str:
+    """The SQL of one cell; nothing and empty text are both written as nothing."""
+    sql = column.sql
+    if column.protect:
+        sql = _text(sql)
+        if HEADERS[headers] is not None:
+            sql = f"CASE WHEN {sql} ~ '^[0-9]{{12,}}$' THEN {sql} || E'\\t' ELSE {sql} END"
+    return f"NULLIF(({sql})::text, '') AS {column.name}"
+
+
+def _statement(filters: TransactionFilters, headers: str) -> tuple[LiteralString, list[Any]]:
+    """The COPY that writes the rows, and its parameters. Raises TooManyFound."""
+    inner, inner_params = matching(filters).values(*_INNER).query.sql_with_params()
+    cells = ",\n".join(_cell(column, headers) for column in COLUMNS).replace("%", "%%")
+    quoted = ", ".join(column.name for column in COLUMNS if column.protect)
+    # Assembled from this module's own fragments and the ORM's SQL; every value is a parameter.
+    sql = (
+        f"COPY (SELECT {cells} FROM ({inner}) t"  # noqa: S608
+        " CROSS JOIN (SELECT %s::jsonb AS words) w"
+        " LEFT JOIN merchants_store s ON s.id = t.store_id AND s.merchant_id = t.merchant_id"
+        " LEFT JOIN platforms_platformaccount a ON a.id = t.account_id AND a.merchant_id = t.merchant_id"
+        " LEFT JOIN qrcodes_qrcode c ON c.id = t.code_id AND c.merchant_id = t.merchant_id"
+        " LEFT JOIN qrcodes_scenario n ON n.id = c.scenario_id AND n.merchant_id = t.merchant_id"
+        " ORDER BY t.created_at, t.key)"
+        f" TO STDOUT WITH (FORMAT csv, FORCE_QUOTE ({quoted}))"
+    )
+    words = json.dumps(_words(headers), ensure_ascii=False)
+    return cast("LiteralString", sql), [*inner_params, words]
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue()
+
+
+def export_transactions(
+    filters: TransactionFilters, *, headers: str = "zh", encoding: str = "utf-8-sig"
+) -> Iterator[bytes]:
+    """The file in pieces, oldest row first. It enters the present scope again by itself when it is read.
+
+    Raises TooManyFound at once. Memory does not grow with the file: rows pass from COPY to the client.
+    """
+    scope = current_scope()
+    with override(HEADERS[headers] or "en"):
+        head = _csv_line(_titles(headers))
+        sql, params = _statement(filters, headers)
+
+    def pieces() -> Iterator[bytes]:
+        yield head.encode(encoding)
+        # Not "utf-8-sig" again: the mark stands once, in front.
+        recode = None if encoding == "utf-8-sig" else encoding
+        with enter_scope(scope), transaction.atomic(), connection.cursor() as cursor:
+            gathered = bytearray()
+            with cursor.copy(sql, params) as copy:
+                for row in copy:
+                    # Cells hold no line ends, so each of these ends a row.
+                    gathered += bytes(row).replace(b"\n", b"\r\n")
+                    if len(gathered) >= CHUNK:
+                        yield gathered.decode().encode(recode) if recode else bytes(gathered)
+                        gathered.clear()
+            if gathered:
+                yield gathered.decode().encode(recode) if recode else bytes(gathered)
+
+    return pieces()
+
+
+def _summary_rows(sums: Sums) -> list[tuple[str, Promise, int, int | None]]:
+    return [
+        ("rows", _("Rows in the file"), sums.rows, None),
+        ("payments", _("Payments that arrived"), sums.payment_count, sums.payment_minor),
+        ("refunds", _("Refunds that went out"), sums.refund_count, -sums.refund_minor),
+        ("net", _("Net"), sums.moved_count, sums.net_minor),
+        ("fees", _("Estimated fees"), sums.moved_count, sums.fee_minor),
+    ]
+
+
+def export_summary(
+    filters: TransactionFilters,
+    *,
+    chosen: Sequence[tuple[str, str, str]] = (),
+    headers: str = "zh",
+    encoding: str = "utf-8-sig",
+    now: datetime,
+) -> bytes:
+    """What the file of the same filters adds up to. ``chosen``: the filters in words. Raises TooManyFound."""
+    sums = sum_transactions(filters)
+    machine = HEADERS[headers] is None
+    with override(HEADERS[headers] or "en"):
+        titles = [gettext("Item"), gettext("Count"), gettext("Amount (yuan)"), gettext("Note")]
+        lines = [["item", "count", "amount_yuan", "note"] if machine else titles]
+        for name, title, count, minor in _summary_rows(sums):
+            amount = "" if minor is None else Money(minor).to_yuan()
+            lines.append([name if machine else str(title), str(count), amount, ""])
+        lines += [
+            [
+                f"filter_{name}" if machine else f"{gettext('Filter')}: {label}",
+                "",
+                "",
+                _guarded(value),
+            ]
+            for name, label, value in chosen
+        ]
+        made = f"{now.astimezone(clock.CHINA):%Y-%m-%d %H:%M:%S}"
+        made_title = "made_at_asia_shanghai" if machine else f"{gettext('Made')}({_ZONE})"
+        lines.append([made_title, "", "", made])
+    return "".join(_csv_line(line) for line in lines).encode(encoding)
+
+
+def _guarded(text: str) -> str:
+    if text.lstrip()[:1] in tuple("=+-@＝＋－＠"):
+        return f"'{text}"
+    return f"{text}\t" if text.isdigit() and len(text) >= 12 else text
+
+
+def file_name(
+    *, slug: str, filters: TransactionFilters, kind: str = "transactions", now: datetime
+) -> str:
+    """``tea-transactions-20261101-20261130.csv``; without a period the time of making stands there."""
+    days = [day for day in (filters.date_from, filters.date_to) if day is not None]
+    made = now.astimezone(clock.CHINA)
+    when = "-".join(f"{day:%Y%m%d}" for day in days) or f"{made:%Y%m%d-%H%M%S}"
+    return f"{slug}-{kind}-{when}.csv"
+
+
+def record_download(
+    *,
+    kind: str,
+    filters: TransactionFilters,
+    headers: str,
+    encoding: str,
+    actor: audit.Actor,
+    now: datetime,
+) -> None:
+    """Who took which rows out of the house."""
+    scope = current_scope()
+    narrowed = {
+        name: str(value)
+        for name in TransactionFilters.__dataclass_fields__
+        if (value := getattr(filters, name)) not in (None, "") and name != "day_starts_at"
+    }
+    audit.record(
+        action="export.downloaded",
+        subject_kind="merchant",
+        subject_id=scope.merchant_id,
+        actor=actor,
+        at=now,
+        data={"kind": kind, "filters": narrowed, "headers": headers, "encoding": encoding},
+    )

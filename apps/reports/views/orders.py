@@ -1,0 +1,150 @@
+"""One order: where its money is, what can be done, what happened."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.core import clock
+from apps.core.htmx import render_page
+from apps.core.logging import redact
+from apps.merchants.access import MerchantRequest, merchant_view
+from apps.payments import services as payments
+from apps.payments.models import OrderState, PaymentState
+from apps.payments.selectors import get_order, get_payment
+from apps.reports import timeline, wording
+from apps.reports.selectors import PaymentCard, order_story
+from apps.reports.views.rows import english
+
+
+def _refund_url(request: MerchantRequest, card: PaymentCard) -> str:
+    if "refunds.request" not in request.permissions or card.left_minor <= 0:
+        return ""
+    try:
+        return reverse("refunds:refund_create", args=[request.merchant.slug, card.payment.pk])
+    except NoReverseMatch:
+        return ""
+
+
+def _raw(card: PaymentCard) -> str:
+    """The stored facts of a payment, without what would let anybody pay or recognise the payer."""
+    row = card.payment
+    facts = {
+        name: getattr(row, name)
+        for name in (
+            "order_no",
+            "platform_trade_no",
+            "platform",
+            "product",
+            "state",
+            "source",
+            "amount_minor",
+            "currency",
+            "fee_minor",
+            "refund_reserved_minor",
+            "refunded_minor",
+            "code_text",
+            "message",
+            "poll_count",
+        )
+    }
+    for name in ("created_at", "expires_at", "paid_at", "closed_at", "last_polled_at"):
+        at = getattr(row, name)
+        facts[name] = at.astimezone(clock.CHINA).isoformat() if at else None
+    facts["booked_date"] = str(row.booked_date) if row.booked_date else None
+    return redact(json.dumps(facts, ensure_ascii=False, indent=2))
+
+
+def _card(request: MerchantRequest, card: PaymentCard) -> dict[str, Any]:
+    return {
+        "card": card,
+        "payment": card.payment,
+        "way": wording.product_words(card.payment.product),
+        "refund_url": _refund_url(request, card),
+        "refunds": [{"row": row, "stops": timeline.way_of(row)} for row in card.refunds],
+        "raw": _raw(card),
+    }
+
+
+@require_GET
+@merchant_view("transactions.view")
+def order_detail(request: MerchantRequest, order_id: int) -> HttpResponse:
+    """An order with its payments, their refunds and the timeline."""
+    story = order_story(order_id)
+    if story is None:
+        raise Http404
+    order, words = story.order, english()
+    cards = [_card(request, card) for card in story.payments]
+    main = next((c for c in cards if c["card"] is story.paid), cards[-1] if cards else None)
+    may_act = "refunds.request" in request.permissions
+    context = {
+        "story": story,
+        "order": order,
+        "state": story.state,
+        "cards": cards,
+        "main": main,
+        "store": wording.name_of(order.store, words),
+        "code": wording.code_name(order.code, words) if order.code else "",
+        "entries": timeline.timeline_of(
+            story.events, platform=main["payment"].platform if main else ""
+        ),
+        "may_act": may_act,
+        "may_close": may_act and order.state == OrderState.OPEN,
+        "second": sum(c.payment.state == PaymentState.SUCCEEDED for c in story.payments) > 1,
+        "day_starts_at": request.merchant.day_starts_at,
+        "live_ids": " ".join(f"payment:{card.payment.pk}" for card in story.payments),
+    }
+    return render_page(request, "reports/order_detail.html", context, partial="story")
+
+
+@require_POST
+@merchant_view("refunds.request")
+def payment_refresh(request: MerchantRequest, order_id: int, payment_id: int) -> HttpResponse:
+    """Ask the platform now where a payment stands."""
+    payment = get_payment(payment_id)
+    if payment is None or payment.order_id != order_id:
+        raise Http404
+    before = payment.state
+    payment = payments.refresh_payment(payment_id=payment_id, now=clock.now())
+    if payment.state != before:
+        messages.success(request, _("The platform answered: it is up to date now."))
+    elif payment.message:
+        messages.warning(
+            request, _("The platform gave no clear answer. We keep asking; nothing is lost.")
+        )
+    else:
+        messages.info(request, _("The platform has nothing new: it is as shown here."))
+    return redirect("reports:order_detail", request.merchant.slug, order_id)
+
+
+@require_http_methods(["GET", "POST"])
+@merchant_view("refunds.request")
+def order_close(request: MerchantRequest, order_id: int) -> HttpResponse:
+    """Give an open order up, after saying what that means."""
+    order = get_order(order_id)
+    if order is None:
+        raise Http404
+    if request.method == "POST":
+        order = payments.close_order(order_id=order_id, now=clock.now(), actor=request.actor())
+        if order.state == OrderState.PAID:
+            messages.warning(request, _("It was paid meanwhile, so it stays."))
+        else:
+            messages.success(
+                request,
+                _("The order is being closed. What was paid in the last moment still counts."),
+            )
+        return redirect("reports:order_detail", request.merchant.slug, order_id)
+    if order.state != OrderState.OPEN:
+        return redirect("reports:order_detail", request.merchant.slug, order_id)
+    return render_page(
+        request,
+        "reports/order_close.html",
+        {"order": order, "store": wording.name_of(order.store, english())},
+    )
