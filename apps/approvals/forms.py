@@ -31,9 +31,9 @@ class DecisionForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """No refusal without a reason."""
         cleaned = super().clean() or self.cleaned_data
-        if cleaned.get("decision") == "refuse" and not cleaned.get("reason"):
-            if "reason" not in self.errors:
-                self.add_error(
-                    "reason", gettext("Say why, so that the person who asked can act on it.")
-                )
+        refused = cleaned.get("decision") == "refuse"
+        if refused and not cleaned.get("reason") and "reason" not in self.errors:
+            self.add_error(
+                "reason", gettext("Say why, so that the person who asked can act on it.")
+            )
         return cleaned

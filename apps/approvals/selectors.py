@@ -48,9 +48,7 @@ def _of_interest(*, member: User, permissions: frozenset[str]) -> ScopedQuerySet
     return visible_approvals().filter(mine).select_related("requested_by")
 
 
-def waiting_for_others(
-    *, member: User, permissions: frozenset[str]
-) -> ScopedQuerySet[Approval]:
+def waiting_for_others(*, member: User, permissions: frozenset[str]) -> ScopedQuerySet[Approval]:
     """Pending approvals that somebody else must decide: the member's own, and others that the member may look at."""
     return (
         _of_interest(member=member, permissions=permissions)
@@ -81,7 +79,7 @@ def decisions_of(approval_id: int) -> list[Decision]:
 
 
 def members_who_may(
-    *, permission: str, store_id: int | None, besides: int | None
+    *, permission: str, store_id: int | None, besides: int
 ) -> list[Membership]:
     """Active members who hold the permission and reach the store, without the user ``besides`` (the requester)."""
     members = (

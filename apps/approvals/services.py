@@ -74,7 +74,10 @@ def request_approval(
         due_at=approval.expires_at,
     )
     outbox.enqueue(
-        task="approvals.notify", merchant_id=approval.merchant_id, subject_id=approval.pk, due_at=now
+        task="approvals.notify",
+        merchant_id=approval.merchant_id,
+        subject_id=approval.pk,
+        due_at=now,
     )
     live.publish(kind="approval", subject_id=approval.pk, store_id=store_id)
     return approval
@@ -210,11 +213,7 @@ def deliver_request(*, approval_id: int, now: datetime) -> int:
     Raises what the mail server's client raises.
     """
     approval = get_approval(approval_id)
-    if (
-        approval is None
-        or approval.state != ApprovalState.PENDING
-        or now >= approval.expires_at
-    ):
+    if approval is None or approval.state != ApprovalState.PENDING or now >= approval.expires_at:
         return 0
     merchant = Merchant.objects.get(pk=approval.merchant_id)
     path = reverse("approvals:approval_detail", args=[merchant.slug, approval.pk])
@@ -231,7 +230,8 @@ def deliver_request(*, approval_id: int, now: datetime) -> int:
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
             subjects.append(
-                gettext("%(merchant)s: your confirmation is asked for") % {"merchant": merchant.name}
+                gettext("%(merchant)s: your confirmation is asked for")
+                % {"merchant": merchant.name}
             )
             bodies.append(render_to_string("approvals/mail/request.txt", context).strip())
     members = members_who_may(

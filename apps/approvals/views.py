@@ -46,7 +46,9 @@ _STALE: Final[dict[str, str | Promise]] = {
     ApprovalState.VOIDED: gettext_lazy(
         "It was withdrawn, or changed after you had opened it. It no longer counts, and no money moved."
     ),
-    ApprovalState.EXPIRED: gettext_lazy("Its time was over. No money moved; it can be asked again."),
+    ApprovalState.EXPIRED: gettext_lazy(
+        "Its time was over. No money moved; it can be asked again."
+    ),
     ApprovalState.APPROVED: gettext_lazy("Somebody else had already confirmed it."),
     ApprovalState.REJECTED: gettext_lazy("Somebody else had already refused it."),
 }
@@ -115,11 +117,12 @@ def _decided(
             now=clock.now(),
         )
     except NotAllowed as refused:
-        messages.error(request, _NOT_ALLOWED[refused.reason])
+        messages.error(request, str(_NOT_ALLOWED[refused.reason]))
         return
     except Stale:
         approval.refresh_from_db(fields=["state"])
-        messages.warning(request, _STALE.get(approval.state, _STALE[ApprovalState.VOIDED]))
+        words = _STALE.get(approval.state, _STALE[ApprovalState.VOIDED])
+        messages.warning(request, str(words))
         return
     if not approved:
         messages.success(request, _("Refused. The person who asked sees your reason."))
@@ -195,9 +198,7 @@ def approval_detail(request: MerchantRequest, approval_id: int) -> HttpResponse:
         "needs_factor": needs_factor,
         "has_factor": has_factor,
         "step_up_url": _step_up_url(request) if may_decide and needs_factor else "",
-        "others": [
-            member.user.display_name for member in members if member.user_id not in spoken
-        ],
+        "others": [member.user.display_name for member in members if member.user_id not in spoken],
         "form": form,
     }
     status = 422 if form.errors else 200

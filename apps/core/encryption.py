@@ -76,7 +76,8 @@ def unseal(sealed: bytes, *, merchant_id: int, purpose: str) -> bytes:
 
 def keyed_hash(value: str, *, merchant_id: int, purpose: str) -> str:
     """A hash that recognises an equal value again but cannot be reversed or compared across merchants (hex)."""
-    # The last key is the oldest: hashes must stay comparable when a new sealing key is put in front.
-    master = list(_masters().values())[-1]
+    # Hashes must stay comparable when sealing keys change: HASH_KEY, or the oldest key while none is set.
+    given = settings.HASH_KEY
+    master = base64.b64decode(given) if given else list(_masters().values())[-1]
     key = _derive(master, merchant_id=merchant_id, purpose=f"hash/{purpose}")
     return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()

@@ -130,9 +130,7 @@ def page_refunds(
     else:
         if until is not None:
             at, pk = until
-            refunds = refunds.filter(created_at__lte=at).filter(
-                Q(created_at__lt=at) | Q(pk__lt=pk)
-            )
+            refunds = refunds.filter(created_at__lte=at).filter(Q(created_at__lt=at) | Q(pk__lt=pk))
         found = list(refunds.order_by("-created_at", "-pk")[: size + 1])
         has_newer, has_older = until is not None, len(found) > size
         found = found[:size]

@@ -310,7 +310,7 @@ def refund_detail(request: MerchantRequest, refund_id: int) -> HttpResponse:
         and all(row.member_id != request.member.pk for row in decisions)
     )
     approvers = []
-    if waiting and not may_decide:
+    if waiting and not may_decide and refund.requested_by_id is not None:
         members = members_who_may(
             permission=APPROVER_PERMISSION,
             store_id=refund.store_id,

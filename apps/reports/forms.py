@@ -93,7 +93,9 @@ class TransactionFilterForm(forms.Form):
         names: Names,
         today: date,
         day_starts_at: time = time(0),
+        number_elsewhere: bool = False,
     ) -> None:
+        """``number_elsewhere``: the page's frame asks for the number; the form only carries it along."""
         super().__init__(data)
         self.today = today
         self.day_starts_at = day_starts_at
@@ -117,6 +119,11 @@ class TransactionFilterForm(forms.Form):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
         for name in ("amount_min", "amount_max"):
             self.fields[name].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
+        for name in ("kind", "state", "platform", "store", "code", "source"):
+            self.fields[name].widget.attrs["data-autosubmit"] = True
+        if number_elsewhere:
+            self.fields["q"].widget = forms.HiddenInput()
+            return
         self.fields["q"].widget.attrs |= {
             "autocomplete": "off",
             "placeholder": _("Any number, whole, its beginning or its end"),

@@ -245,6 +245,11 @@ ALIPAY_OAUTH_AUTHORIZE_URL = env.text(
     "ALIPAY_OAUTH_AUTHORIZE_URL", "https://openauth.alipay.com/oauth2/publicAppAuthorize.htm"
 )
 #: Seconds for one call to a platform; afterwards its outcome is unknown and is asked again.
+#: Days that the raw bodies of notifications are kept.
+NOTIFICATION_KEEP_DAYS = env.integer("NOTIFICATION_KEEP_DAYS", 30)
+#: Base64 of 32 bytes for the keyed hashes of payers. Before the oldest of ENCRYPTION_KEYS is taken away for good, set
+#: this to it, or payers of the past are no longer recognised.
+HASH_KEY = env.text("HASH_KEY")
 PLATFORM_HTTP_TIMEOUT = env.integer("PLATFORM_HTTP_TIMEOUT", 10)
 #: Platforms notify over https only; a development machine and its simulator may do without.
 NOTIFY_ALLOW_HTTP = False
@@ -318,6 +323,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "statements.plan_yesterday",
         "schedule": 300.0,
         "options": {"expires": 300},
+    },
+    # Raw notification bodies are kept for NOTIFICATION_KEEP_DAYS only.
+    "expire-notification-bodies": {
+        "task": "platforms.expire_bodies",
+        "schedule": 6 * 3600.0,
+        "options": {"expires": 3600},
     },
     "seal-audit": {
         "task": "core.seal_audit",

@@ -94,7 +94,7 @@ def test_every_protected_model_uses_the_manager_that_insists_on_a_scope() -> Non
 
 
 def test_every_key_between_protected_rows_is_composite() -> None:
-    keys = {
+    keys: set[tuple[str, tuple[str, ...]]] = {
         (str(table), tuple(columns))  # type: ignore[arg-type]
         for table, columns in rows(
             """

@@ -144,8 +144,6 @@ def fill(address: Address, slug: str, values: dict[str, object]) -> str:
     for part in address.route.split("<")[1:]:
         inner = part.split(">")[0]
         name = inner.split(":")[-1]
-        if name == "pk":
-            name = "notification_id" if "/notifications/" in address.route else "account_id"
         url = url.replace(f"<{inner}>", slug if name == "slug" else str(values[name]))
     return url
 
@@ -205,7 +203,7 @@ def test_a_strangers_ids_are_404_under_ones_own_merchant(town: Town, role: str) 
     allowed = permissions_of(role, all_stores=True)
     wrong = {}
     for address in OFFICE:
-        if not any(name.endswith(("_id", "pk")) for name in address.params):
+        if not any(name.endswith("_id") for name in address.params):
             continue
         assert address.access is not None
         expected = {404} if address.access.permission in allowed else {403}

@@ -15,7 +15,7 @@ def shops(db: None) -> tuple[Shop, Shop]:
     return make_shop("tea"), make_shop("bar")
 
 
-def sql(statement: str, *values: object) -> list[tuple[object, ...]]:
+def sql(statement: str, *values: int) -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall()) if cursor.description else []
@@ -66,7 +66,7 @@ def test_scopes_nest_only_for_the_same_merchant(shops: tuple[Shop, Shop]) -> Non
     tea, bar = shops
     with enter_scope(tea.scope):
         with enter_scope(Scope(tea.merchant.pk, frozenset({1}))):
-            assert current_scope().store_ids == {1}
+            assert current_scope().store_ids == frozenset({1})
         assert Store.objects.count() == 1
         with pytest.raises(RuntimeError, match="another merchant"), enter_scope(bar.scope):
             pass

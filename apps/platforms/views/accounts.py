@@ -22,9 +22,9 @@ from apps.platforms.gateway import CheckState, Platform
 from apps.platforms.models import PlatformAccount, PlatformChoice
 
 
-def _account_or_404(pk: int) -> PlatformAccount:
+def _account_or_404(account_id: int) -> PlatformAccount:
     try:
-        return selectors.get_account(pk)
+        return selectors.get_account(account_id)
     except PlatformAccount.DoesNotExist as error:
         raise Http404 from error
 
@@ -33,8 +33,8 @@ def _simulator_url() -> str:
     return f"{settings.SIMULATOR_URL}/control/" if settings.SIMULATOR_URL else ""
 
 
-def _to_detail(request: MerchantRequest, pk: int) -> HttpResponse:
-    return redirect("platforms:account_detail", request.merchant.slug, pk)
+def _to_detail(request: MerchantRequest, account_id: int) -> HttpResponse:
+    return redirect("platforms:account_detail", request.merchant.slug, account_id)
 
 
 @require_GET
@@ -139,16 +139,16 @@ def _say_connected(request: MerchantRequest, account: PlatformAccount) -> None:
 
 @require_http_methods(["GET", "POST"])
 @merchant_view("platforms.manage")
-def account_edit(request: MerchantRequest, pk: int) -> HttpResponse:
+def account_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
     """Change name, fee rate, stores and, where given anew, credentials."""
-    account = _account_or_404(pk)
+    account = _account_or_404(account_id)
     served = selectors.stores_of(account)
     known = {store.pk: store for store in [*selectors.list_stores(), *served]}
     try:
         stored = services.fingerprints_of(account).keys()
     except CannotOpen:
         messages.error(request, _keys_lost())
-        return _to_detail(request, pk)
+        return _to_detail(request, account_id)
     form = AccountForm(
         request.POST if request.method == "POST" else None,
         platform=Platform(account.platform),
@@ -160,7 +160,7 @@ def account_edit(request: MerchantRequest, pk: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             services.update_account(
-                account_id=pk,
+                account_id=account_id,
                 app_id=form.cleaned_data["app_id"],
                 keys=form.key_values(),
                 actor=request.actor(),
@@ -171,7 +171,7 @@ def account_edit(request: MerchantRequest, pk: int) -> HttpResponse:
             _refused(form, refusal)
         else:
             messages.success(request, _("Saved."))
-            return _to_detail(request, pk)
+            return _to_detail(request, account_id)
     return _form_page(request, form, account=account)
 
 
@@ -184,9 +184,9 @@ def _keys_lost() -> str:
 
 @require_GET
 @merchant_view("platforms.view")
-def account_detail(request: MerchantRequest, pk: int) -> HttpResponse:
+def account_detail(request: MerchantRequest, account_id: int) -> HttpResponse:
     """One account: state, what can be done, facts, history."""
-    account = _account_or_404(pk)
+    account = _account_or_404(account_id)
     fields = registry.credential_fields(account.platform)
     try:
         fingerprints = services.fingerprints_of(account)
@@ -221,7 +221,7 @@ def account_detail(request: MerchantRequest, pk: int) -> HttpResponse:
                 "badge": wording.notification_badge(row),
             }
             for row in selectors.page_notifications(
-                selectors.NotificationFilters(account_id=pk), None, size=5
+                selectors.NotificationFilters(account_id=account_id), None, size=5
             ).rows
         ],
         "events": [wording.event_entry(event) for event in selectors.history_of(account)],
@@ -232,36 +232,40 @@ def account_detail(request: MerchantRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @merchant_view("platforms.manage")
-def account_check(request: MerchantRequest, pk: int) -> HttpResponse:
+def account_check(request: MerchantRequest, account_id: int) -> HttpResponse:
     """Try the stored credentials now."""
     try:
-        check = services.recheck_account(account_id=pk, actor=request.actor(), now=clock.now())
+        check = services.recheck_account(
+            account_id=account_id, actor=request.actor(), now=clock.now()
+        )
     except services.AccountNotFound as error:
         raise Http404 from error
     except CannotOpen:
         messages.error(request, _keys_lost())
-        return _to_detail(request, pk)
-    account = _account_or_404(pk)
+        return _to_detail(request, account_id)
+    account = _account_or_404(account_id)
     words = wording.check_words(account.platform, check)
     if check.state is CheckState.GOOD:
         messages.success(request, words)
     elif check.state.value != account.check_state:
         # Otherwise the account's page says it by itself.
         messages.warning(request, words)
-    return _to_detail(request, pk)
+    return _to_detail(request, account_id)
 
 
 @require_http_methods(["GET", "POST"])
 @merchant_view("platforms.manage")
-def account_pause(request: MerchantRequest, pk: int) -> HttpResponse:
+def account_pause(request: MerchantRequest, account_id: int) -> HttpResponse:
     """Ask before an account stops taking payments, then stop it."""
-    account = _account_or_404(pk)
+    account = _account_or_404(account_id)
     if request.method == "POST":
-        if services.set_active(account_id=pk, active=False, actor=request.actor(), now=clock.now()):
+        if services.set_active(
+            account_id=account_id, active=False, actor=request.actor(), now=clock.now()
+        ):
             messages.success(request, _("Paused. Customers can no longer pay through it."))
-        return _to_detail(request, pk)
-    here = reverse("platforms:account_pause", args=[request.merchant.slug, pk])
-    detail = reverse("platforms:account_detail", args=[request.merchant.slug, pk])
+        return _to_detail(request, account_id)
+    here = reverse("platforms:account_pause", args=[request.merchant.slug, account_id])
+    detail = reverse("platforms:account_detail", args=[request.merchant.slug, account_id])
     return render_page(
         request,
         "platforms/account_pause.html",
@@ -271,14 +275,14 @@ def account_pause(request: MerchantRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @merchant_view("platforms.manage")
-def account_resume(request: MerchantRequest, pk: int) -> HttpResponse:
+def account_resume(request: MerchantRequest, account_id: int) -> HttpResponse:
     """Let an account take payments again."""
     try:
         changed = services.set_active(
-            account_id=pk, active=True, actor=request.actor(), now=clock.now()
+            account_id=account_id, active=True, actor=request.actor(), now=clock.now()
         )
     except services.AccountNotFound as error:
         raise Http404 from error
     if changed:
         messages.success(request, _("Resumed. Customers can pay through it again."))
-    return _to_detail(request, pk)
+    return _to_detail(request, account_id)

@@ -78,18 +78,18 @@ def notification_list(request: MerchantRequest) -> HttpResponse:
     return render_page(request, "platforms/notification_list.html", context, partial="rows")
 
 
-def _notification_or_404(pk: int) -> Notification:
+def _notification_or_404(notification_id: int) -> Notification:
     try:
-        return selectors.get_notification(pk)
+        return selectors.get_notification(notification_id)
     except Notification.DoesNotExist as error:
         raise Http404 from error
 
 
 @require_GET
 @merchant_view("platforms.view")
-def notification_detail(request: MerchantRequest, pk: int) -> HttpResponse:
+def notification_detail(request: MerchantRequest, notification_id: int) -> HttpResponse:
     """One delivery: verdict, what became of it, headers. Its body is never shown."""
-    row = _notification_or_404(pk)
+    row = _notification_or_404(notification_id)
     settled = row.state in {NotificationState.APPLIED, NotificationState.REPEATED}
     context = {
         "row": row,
@@ -109,11 +109,11 @@ def notification_detail(request: MerchantRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @merchant_view("platforms.manage")
-def notification_reprocess(request: MerchantRequest, pk: int) -> HttpResponse:
+def notification_reprocess(request: MerchantRequest, notification_id: int) -> HttpResponse:
     """Try a stored delivery again."""
     try:
         row = services.reprocess_notification(
-            notification_id=pk, now=clock.now(), actor=request.actor()
+            notification_id=notification_id, now=clock.now(), actor=request.actor()
         )
     except services.NotificationNotFound as error:
         raise Http404 from error
@@ -124,4 +124,4 @@ def notification_reprocess(request: MerchantRequest, pk: int) -> HttpResponse:
     else:
         say = messages.success if row.state == NotificationState.APPLIED else messages.warning
         say(request, wording.notification_words(row))
-    return redirect("platforms:notification_detail", request.merchant.slug, pk)
+    return redirect("platforms:notification_detail", request.merchant.slug, notification_id)

@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.utils.functional import Promise
@@ -153,7 +153,7 @@ def _cell(column: Column, headers: str) -> str:
     return f"NULLIF(({sql})::text, '') AS {column.name}"
 
 
-def _statement(filters: TransactionFilters, headers: str) -> tuple[LiteralString, list[Any]]:
+def _statement(filters: TransactionFilters, headers: str) -> tuple[str, list[Any]]:
     """The COPY that writes the rows, and its parameters. Raises TooManyFound."""
     inner, inner_params = matching(filters).values(*_INNER).query.sql_with_params()
     cells = ",\n".join(_cell(column, headers) for column in COLUMNS).replace("%", "%%")
@@ -170,7 +170,7 @@ def _statement(filters: TransactionFilters, headers: str) -> tuple[LiteralString
         f" TO STDOUT WITH (FORMAT csv, FORCE_QUOTE ({quoted}))"
     )
     words = json.dumps(_words(headers), ensure_ascii=False)
-    return cast("LiteralString", sql), [*inner_params, words]
+    return sql, [*inner_params, words]
 
 
 def _csv_line(cells: Sequence[str]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
 from django.utils.translation import get_language
 
+from apps.core import clock
 from apps.reports import wording
 from apps.reports.models import Transaction
 from apps.reports.selectors import Names
@@ -30,6 +32,13 @@ class Row:
     def moved(self) -> bool:
         """Whether money really moved."""
         return self.transaction.effective_minor != 0
+
+    @property
+    def other_day(self) -> date | None:
+        """The business day, where it is not the calendar day on which the money moved."""
+        row = self.transaction
+        at = row.done_at or row.created_at
+        return row.booked_date if row.booked_date != clock.business_date(at) else None
 
     @property
     def shown_state(self) -> str:

@@ -42,7 +42,9 @@ class Chip:
     remove_url: str
 
 
-def filter_form(request: MerchantRequest, names: Names) -> TransactionFilterForm:
+def filter_form(
+    request: MerchantRequest, names: Names, *, number_elsewhere: bool = False
+) -> TransactionFilterForm:
     """The filters that the address asks for."""
     day_starts_at = request.merchant.day_starts_at
     return TransactionFilterForm(
@@ -50,6 +52,7 @@ def filter_form(request: MerchantRequest, names: Names) -> TransactionFilterForm
         names=names,
         today=clock.business_date(clock.now(), day_starts_at),
         day_starts_at=day_starts_at,
+        number_elsewhere=number_elsewhere,
     )
 
 
@@ -96,7 +99,7 @@ def _address(request: MerchantRequest, name: str, cursor: Cursor | None) -> str:
 def transaction_list(request: MerchantRequest) -> HttpResponse:
     """Payments and refunds, newest first; the address holds the filters and the place in the list."""
     names = load_names()
-    form = filter_form(request, names)
+    form = filter_form(request, names, number_elsewhere=True)
     page, sums, problem = Page(), None, ""
     filters = TransactionFilters()
     if form.is_valid():

@@ -1,7 +1,7 @@
 /* Parts of a page that follow the merchant's events: [data-live="url of the stream"], with
    data-live-kinds="refund approval" and, where only one thing matters, data-live-id="5".
    The part fetches itself again by its own hx-get (hx-trigger="live"); nothing is changed under a person who types in it.
-   [data-live-lost] is shown while the connection is lost. Without this script the page is as it was when it was opened. */
+   [data-live-note] is shown while the connection is lost. Without this script the page is as it was when it was opened. */
 (function () {
   "use strict";
   const first = document.querySelector("[data-live]");
@@ -42,7 +42,7 @@
     heard("", 0);
   });
   function show() {
-    document.querySelectorAll("[data-live-lost]").forEach(function (note) {
+    document.querySelectorAll("[data-live-note]").forEach(function (note) {
       note.hidden = !lost;
     });
   }
