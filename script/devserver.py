@@ -255,9 +255,9 @@ def show_welcome(
 
 
 def seed(python: str, environment: dict[str, str]) -> None:
-    """Make the demo merchant. Raises Trouble."""
+    """Make the demo merchant, with this program's own arguments. Raises Trouble."""
     try:
-        run([python, "manage.py", "seed_demo", "--json"], environment)
+        run([python, "manage.py", "seed_demo", "--json", *sys.argv[1:]], environment)
     except Trouble as trouble:
         raise Trouble(f"{trouble}\nTo begin anew, delete {DATA_DIR} and start again.") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from django.db import connection, transaction
@@ -13,8 +14,9 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import User
 from apps.core import audit, clock, outbox
 from apps.core.audit import Actor
-from apps.core.encryption import seal
+from apps.core.encryption import seal, unseal
 from apps.core.tenancy import current_merchant_id
+from apps.platforms import messages
 from apps.platforms.gateway import (
     LineKind,
     NotSupported,
@@ -63,45 +65,49 @@ _COLUMNS = (
 class StatementRefused(Exception):
     """The file was not imported, and nothing of it was stored. ``reason`` as in StatementUnreadable.
 
-    ``message`` is a sentence in the reader's language; ``line`` and ``column`` say where, if it can be told.
+    ``message`` is a sentence in the reader's language; ``line`` and ``column`` say where, if it can be told; ``detail`` is
+    the technical reason in English.
     """
 
     def __init__(
-        self, reason: str, message: str, *, line: int | None = None, column: str | None = None
+        self,
+        reason: str,
+        message: str,
+        *,
+        line: int | None = None,
+        column: str | None = None,
+        detail: str = "",
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.line = line
         self.column = column
+        self.detail = detail
 
 
-def _refusal(error: StatementUnreadable, *, day: date) -> StatementRefused:
-    sentences = {
-        "other_day": _("This bill is of another day than %(day)s.") % {"day": day},
-        "other_account": _("This bill belongs to another account."),
-        "other_format": _(
-            "This is not a bill of this platform, or not in a format the portal knows."
-        ),
-        "truncated": _("The file is damaged or incomplete. Download it again."),
-        "too_large": _("The file is too large."),
-        "bad_row": _("A row of the bill cannot be read."),
-        "totals": _("The bill's own totals do not fit its rows. Download it again."),
-        "personal_bill": _(
-            "This is a personal wallet bill. Download the bill from the merchant console."
-        ),
-    }
-    message = sentences.get(error.reason, sentences["other_format"])
-    if error.line:
-        message += " " + _("Line %(line)s.") % {"line": error.line}
-    if error.column:
-        message += " " + _("Column “%(column)s”.") % {"column": error.column}
-    if error.detail:
-        message += f" ({error.detail})"
-    return StatementRefused(error.reason, message, line=error.line, column=error.column)
+class FileGone(Exception):
+    """The bill's rows are here, its file was deleted after its time."""
 
 
-def _check_totals(parsed: ParsedStatement, *, day: date) -> dict[str, int]:
+def _refusal(error: StatementUnreadable) -> StatementRefused:
+    return StatementRefused(
+        error.reason,
+        str(messages.explain_statement(error)),
+        line=error.line,
+        column=error.column,
+        detail=error.detail,
+    )
+
+
+def _side(line: StatementLine, kind: StatementKind) -> str:
+    """Which of the bill's totals a row belongs to: for a fund bill the totals are of all income and all expense."""
+    if kind is StatementKind.FUND:
+        return {"in": "payment", "out": "refund"}.get(line.status, "")
+    return {LineKind.PAYMENT: "payment", LineKind.REFUND: "refund"}.get(line.kind, "")
+
+
+def _check_totals(parsed: ParsedStatement) -> dict[str, int]:
     """The sums over the rows, in fen, after comparing them with what the bill itself states."""
     sums = {
         "payment_count": 0,
@@ -111,9 +117,10 @@ def _check_totals(parsed: ParsedStatement, *, day: date) -> dict[str, int]:
         "fee_minor": 0,
     }
     for line in parsed.lines:
-        if line.kind in {LineKind.PAYMENT, LineKind.REFUND}:
-            sums[f"{line.kind}_count"] += 1
-            sums[f"{line.kind}_minor"] += line.amount.minor
+        side = _side(line, parsed.kind)
+        if side:
+            sums[f"{side}_count"] += 1
+            sums[f"{side}_minor"] += line.amount.minor
         sums["fee_minor"] += line.fee.minor
     stated = parsed.totals
     pairs = (
@@ -124,26 +131,29 @@ def _check_totals(parsed: ParsedStatement, *, day: date) -> dict[str, int]:
     )
     for theirs, rows in pairs:
         if theirs is not None and theirs != rows:
-            detail = f"{theirs} ≠ {rows}"
-            raise _refusal(StatementUnreadable("totals", detail), day=day)
+            detail = f"the bill says {theirs}, its rows make {rows}"
+            raise _refusal(StatementUnreadable("totals", detail))
     return sums
 
 
 def _record(line: StatementLine) -> tuple[object, ...]:
+    raw = json.dumps(dict(line.raw), ensure_ascii=False)
+    texts = (line.order_no, line.refund_no, line.platform_trade_no, line.platform_refund_no)
+    # PostgreSQL takes no NUL in a text; in JSON it stands as an escape.
+    if "\\u0000" in raw or any("\0" in text for text in texts):
+        error = StatementUnreadable("bad_row", "a character that no bill has", line=line.row)
+        raise _refusal(error)
     return (
         line.row,
         line.kind.value,
-        line.order_no[:64],
-        line.refund_no[:64],
-        line.platform_trade_no[:64],
-        line.platform_refund_no[:64],
+        *(text[:64] for text in texts),
         line.amount.minor,
         line.fee.minor,
         line.amount.currency,
         line.occurred_at,
         line.status[:24],
         line.product[:24],
-        json.dumps(dict(line.raw), ensure_ascii=False),
+        raw,
     )
 
 
@@ -172,15 +182,16 @@ def _parse(
     account: PlatformAccount, content: bytes, *, day: date, kind: StatementKind
 ) -> ParsedStatement:
     if len(content) > MAX_BYTES:
-        raise _refusal(StatementUnreadable("too_large", f"{MAX_BYTES // 1024 // 1024} MB"), day=day)
+        detail = f"more than {MAX_BYTES // 1024 // 1024} MB"
+        raise _refusal(StatementUnreadable("too_large", detail))
     try:
         parsed = gateway_of(account).parse_statement(content, business_date=day, kind=kind)
     except StatementUnreadable as error:
-        raise _refusal(error, day=day) from error
+        raise _refusal(error) from error
     except NotSupported as error:
-        raise _refusal(StatementUnreadable("other_format", str(error)), day=day) from error
+        raise _refusal(StatementUnreadable("other_format", str(error))) from error
     if parsed.merchant_no and parsed.merchant_no != account.merchant_no:
-        raise _refusal(StatementUnreadable("other_account", parsed.merchant_no), day=day)
+        raise _refusal(StatementUnreadable("other_account", parsed.merchant_no))
     return parsed
 
 
@@ -191,6 +202,13 @@ def expect_day(*, account_id: int, kind: StatementKind, day: date) -> StatementD
         account_id=account_id, kind=kind.value, day=day, merchant_id=current_merchant_id()
     )
     return row
+
+
+def refuse_unfinished(*, day: date, now: datetime) -> None:
+    """Raise StatementRefused for today and later days, whose bills cannot be complete."""
+    if day >= clock.business_date(now):
+        message = _("The bill of %(day)s is not complete before the day is over.") % {"day": day}
+        raise StatementRefused("other_day", message, detail="the day is not over")
 
 
 def import_statement(
@@ -206,22 +224,20 @@ def import_statement(
 ) -> Statement:
     """Store a bill and its rows. The same file again changes nothing; a changed one becomes the new current version.
 
-    Raises StatementRefused; then nothing was stored.
+    A statement whose ``imported_at`` is not ``now`` was there before. Raises StatementRefused; then nothing was stored.
     """
     account = PlatformAccount.objects.get(pk=account_id)
-    if day >= clock.business_date(now):
-        message = _("The bill of %(day)s is not complete before the day is over.") % {"day": day}
-        raise StatementRefused("other_day", message)
+    refuse_unfinished(day=day, now=now)
     digest = hashlib.sha256(content).hexdigest()
-    expect_day(account_id=account_id, kind=kind, day=day)
     same = Statement.objects.filter(
         account_id=account_id, kind=kind.value, day=day, is_current=True, sha256=digest
     ).first()
     if same is not None:
         return same
     parsed = _parse(account, content, day=day, kind=kind)
-    sums = _check_totals(parsed, day=day)
+    sums = _check_totals(parsed)
     with transaction.atomic():
+        expect_day(account_id=account_id, kind=kind, day=day)
         expected = StatementDay.objects.select_for_update().get(
             account_id=account_id, kind=kind.value, day=day
         )
@@ -266,6 +282,9 @@ def import_statement(
         )
         if kind is StatementKind.TRADE:
             _ask_to_reconcile(expected, now=now)
+        outbox.forget(
+            task="statements.fetch", merchant_id=expected.merchant_id, subject_id=expected.pk
+        )
     return statement
 
 
@@ -279,45 +298,103 @@ def _ask_to_reconcile(expected: StatementDay, *, now: datetime) -> None:
 
 
 def _note(expected: StatementDay, state: FetchState, *, now: datetime, detail: str = "") -> None:
-    expected.state = state
+    # A bill that is there stays there, whatever asking again for a newer one leads to.
+    if expected.state != FetchState.IMPORTED:
+        expected.state = state
+        expected.detail = detail[:300]
     expected.last_tried_at = now
-    expected.detail = detail[:300]
     expected.attempts += 1
     expected.save(update_fields=["state", "last_tried_at", "detail", "attempts"])
 
 
-def fetch_statement(*, day_id: int, now: datetime) -> datetime | None:
-    """Try to fetch one expected bill; returns when to try again, None when there is no more to do."""
-    expected = StatementDay.objects.select_related("account").filter(pk=day_id).first()
-    if expected is None or expected.state in {FetchState.IMPORTED, FetchState.EMPTY}:
-        return None
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """What one try to fetch a bill led to. ``is_new`` is False where the file was here already."""
+
+    state: FetchState
+    detail: str = ""
+    is_new: bool = False
+
+
+def _words(account: PlatformAccount, error: PlatformUnavailable | PlatformRejected) -> str:
+    return str(messages.explain(account.platform, error.code, fallback=error.message))
+
+
+def try_fetch(*, day_id: int, actor: Actor, now: datetime) -> FetchResult:
+    """Ask the platform for one expected bill now, also where one is here already, and import it.
+
+    Never inside a transaction: it calls the platform. Raises StatementDay.DoesNotExist.
+    """
+    expected = StatementDay.objects.select_related("account").get(pk=day_id)
     kind = StatementKind(expected.kind)
-    given_up = now.date() - expected.day > GIVE_UP
-    again = None if given_up else now + RETRY
     try:
+        refuse_unfinished(day=expected.day, now=now)
         file = gateway_of(expected.account).fetch_statement(business_date=expected.day, kind=kind)
-        import_statement(
+        statement = import_statement(
             account_id=expected.account_id,
             kind=kind,
             day=expected.day,
             filename=file.filename,
             content=file.content,
             uploaded_by=None,
-            actor=Actor.system("statements"),
+            actor=actor,
             now=now,
         )
+        return FetchResult(FetchState.IMPORTED, is_new=statement.imported_at == now)
     except StatementEmpty:
-        _note(expected, FetchState.EMPTY, now=now)
-        if kind is StatementKind.TRADE:
-            _ask_to_reconcile(expected, now=now)
-        return None
+        result = FetchResult(FetchState.EMPTY)
     except StatementNotReady as error:
-        _note(expected, FetchState.WAITING, now=now, detail=error.message)
-        return again
-    except (PlatformUnavailable, PlatformRejected, StatementRefused) as error:
-        _note(expected, FetchState.FAILED, now=now, detail=error.message)
-        return again
-    return None
+        result = FetchResult(FetchState.WAITING, _words(expected.account, error))
+    except (PlatformUnavailable, PlatformRejected) as error:
+        result = FetchResult(FetchState.FAILED, _words(expected.account, error))
+    except NotSupported as error:
+        result = FetchResult(FetchState.FAILED, str(error))
+    except StatementRefused as error:
+        result = FetchResult(FetchState.FAILED, error.message)
+    expected.refresh_from_db()
+    _note(expected, result.state, now=now, detail=result.detail)
+    if expected.state == FetchState.EMPTY and kind is StatementKind.TRADE:
+        _ask_to_reconcile(expected, now=now)
+    return result
+
+
+def _given_up(expected: StatementDay, *, now: datetime) -> bool:
+    return clock.business_date(now) - expected.day > GIVE_UP
+
+
+def fetch_statement(*, day_id: int, now: datetime) -> datetime | None:
+    """Try to fetch one expected bill; returns when to try again, None when there is no more to do."""
+    expected = StatementDay.objects.filter(pk=day_id).first()
+    if expected is None or expected.state in {FetchState.IMPORTED, FetchState.EMPTY}:
+        return None
+    result = try_fetch(day_id=day_id, actor=Actor.system("statements"), now=now)
+    if result.state in {FetchState.IMPORTED, FetchState.EMPTY} or _given_up(expected, now=now):
+        return None
+    return now + RETRY
+
+
+def fetch_now(
+    *, account_id: int, kind: StatementKind, day: date, actor: Actor, now: datetime
+) -> FetchResult:
+    """A person asks for a bill now; what fails is tried again by itself as long as that makes sense.
+
+    Never inside a transaction. Raises StatementRefused for a day that is not over, PlatformAccount.DoesNotExist.
+    """
+    PlatformAccount.objects.get(pk=account_id)
+    refuse_unfinished(day=day, now=now)
+    expected = expect_day(account_id=account_id, kind=kind, day=day)
+    result = try_fetch(day_id=expected.pk, actor=actor, now=now)
+    expected.refresh_from_db()
+    if expected.state in {FetchState.WAITING, FetchState.FAILED} and not _given_up(
+        expected, now=now
+    ):
+        outbox.enqueue(
+            task="statements.fetch",
+            merchant_id=expected.merchant_id,
+            subject_id=expected.pk,
+            due_at=now + RETRY,
+        )
+    return result
 
 
 def _due_accounts(*, now: datetime) -> Iterator[PlatformAccount]:
@@ -328,24 +405,63 @@ def _due_accounts(*, now: datetime) -> Iterator[PlatformAccount]:
             yield account
 
 
+@transaction.atomic
+def _plan(account: PlatformAccount, *, day: date, now: datetime) -> None:
+    expected = expect_day(account_id=account.pk, kind=StatementKind.TRADE, day=day)
+    if expected.state in {FetchState.WAITING, FetchState.FAILED}:
+        outbox.enqueue(
+            task="statements.fetch",
+            merchant_id=account.merchant_id,
+            subject_id=expected.pk,
+            due_at=now,
+        )
+
+
 def plan_yesterday(*, now: datetime) -> int:
-    """Expect yesterday's trade bill of every active account of the merchant, once it may be ready; how many are new."""
-    day = clock.business_date(now) - timedelta(days=1)
+    """Expect yesterday's trade bill of every active account of the merchant, once it may be ready; how many are new.
+
+    Days that were missed while nothing ran are made up for, back to the account's first day and at most a week.
+    """
+    today = clock.business_date(now)
+    window = [today - timedelta(days=back) for back in range(1, GIVE_UP.days + 1)]
+    known = set(
+        StatementDay.objects.filter(
+            kind=StatementKind.TRADE.value, day__gte=window[-1]
+        ).values_list("account_id", "day")
+    )
     planned = 0
     for account in _due_accounts(now=now):
-        with transaction.atomic():
-            expected, made = StatementDay.objects.get_or_create(
-                account_id=account.pk,
-                kind=StatementKind.TRADE.value,
-                day=day,
-                merchant_id=account.merchant_id,
-            )
-            if made:
-                outbox.enqueue(
-                    task="statements.fetch",
-                    merchant_id=account.merchant_id,
-                    subject_id=expected.pk,
-                    due_at=now,
-                )
+        first = min(clock.business_date(account.created_at), window[0])
+        for day in window:
+            if day >= first and (account.pk, day) not in known:
+                _plan(account, day=day, now=now)
                 planned += 1
     return planned
+
+
+def read_file(*, statement_id: int, actor: Actor, now: datetime) -> tuple[Statement, bytes]:
+    """The bill file byte for byte as received; the reading is audited.
+
+    Raises Statement.DoesNotExist, FileGone, encryption.CannotOpen.
+    """
+    statement = Statement.objects.select_related("account").get(pk=statement_id)
+    if statement.content_sealed is None:
+        raise FileGone(statement_id)
+    content = unseal(
+        statement.content_sealed, merchant_id=statement.merchant_id, purpose="statement"
+    )
+    audit.record(
+        action="statement.downloaded",
+        subject_kind="statement",
+        subject_id=statement.pk,
+        actor=actor,
+        at=now,
+        data={
+            "account": statement.account.label,
+            "kind": statement.kind,
+            "day": statement.day.isoformat(),
+            "version": statement.version,
+            "sha256": statement.sha256,
+        },
+    )
+    return statement, content
