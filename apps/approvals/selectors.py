@@ -78,9 +78,7 @@ def decisions_of(approval_id: int) -> list[Decision]:
     )
 
 
-def members_who_may(
-    *, permission: str, store_id: int | None, besides: int
-) -> list[Membership]:
+def members_who_may(*, permission: str, store_id: int | None, besides: int) -> list[Membership]:
     """Active members who hold the permission and reach the store, without the user ``besides`` (the requester)."""
     members = (
         Membership.objects.select_related("user")

@@ -179,7 +179,10 @@ def _render_form(
         "left": left,
         "paid": payment.state == PaymentState.SUCCEEDED,
         "refunds": refunds_of(payment),
-        "says": _says(request, payment, str(form["amount"].value() or "")),
+        # A wrong amount has its sentence at the field already.
+        "says": {}
+        if form["amount"].errors
+        else _says(request, payment, str(form["amount"].value() or "")),
         "usual_reasons": _USUAL_REASONS,
         "note": note,
     }

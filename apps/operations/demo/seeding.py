@@ -122,7 +122,9 @@ def seed(*, days: int, count: int, wire: int, seed: int) -> DemoReport:
             .order_by("pk")
         )
         cast = Cast(merchant, stores, codes, accounts, users)
-        told = write_history(rng, cast, days=days, count=count, now=now)
+    logger.info("people, accounts and codes after %.1f s", time.monotonic() - started)
+    told = write_history(cast, seed=seed, days=days, count=count, now=now)
+    with enter_scope(Scope(merchant.pk)):
         planted = 0
         for account in accounts:
             for back in (1, 2):
@@ -134,7 +136,9 @@ def seed(*, days: int, count: int, wire: int, seed: int) -> DemoReport:
                 payments=told[account.pk].payments,
                 refunds=told[account.pk].refunds,
             )
+        logger.info("history after %.1f s", time.monotonic() - started)
         paid = _pay_over_the_wire(control, cast, count=wire, rng=rng)
+        logger.info("payments over HTTP after %.1f s", time.monotonic() - started)
         _fetch_bills(cast, now=clock.now())
     return DemoReport(
         people.SLUG,

@@ -1,12 +1,11 @@
-"""Fetching bills and turning them into rows: all or nothing, each file kept as received."""
+"""Turning bills into rows: all or nothing, each file kept as received."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
@@ -21,30 +20,17 @@ from apps.platforms.gateway import (
     LineKind,
     NotSupported,
     ParsedStatement,
-    PlatformRejected,
-    PlatformUnavailable,
-    StatementEmpty,
     StatementKind,
     StatementLine,
-    StatementNotReady,
     StatementUnreadable,
 )
-from apps.platforms.models import PlatformAccount, PlatformChoice
+from apps.platforms.models import PlatformAccount
 from apps.platforms.services import gateway_of
 from apps.statements.models import FetchState, Statement, StatementDay
+from apps.statements.selectors import current_statement
 
 #: The largest bill taken, in bytes as received.
 MAX_BYTES = 64 * 1024 * 1024
-#: When each platform's bill of yesterday may be asked for, China time, with a margin over the platform's own promise.
-READY_AT = {
-    PlatformChoice.WECHATPAY: time(10, 5),
-    PlatformChoice.ALIPAY: time(10, 5),
-}
-#: Between two tries while the bill is being made or the platform does not answer.
-RETRY = timedelta(minutes=30)
-#: After this many days without a bill the portal stops asking; it can still be uploaded.
-GIVE_UP = timedelta(days=7)
-
 _COLUMNS = (
     "row",
     "kind",
@@ -229,10 +215,8 @@ def import_statement(
     account = PlatformAccount.objects.get(pk=account_id)
     refuse_unfinished(day=day, now=now)
     digest = hashlib.sha256(content).hexdigest()
-    same = Statement.objects.filter(
-        account_id=account_id, kind=kind.value, day=day, is_current=True, sha256=digest
-    ).first()
-    if same is not None:
+    same = current_statement(account_id=account_id, kind=kind.value, day=day)
+    if same is not None and same.sha256 == digest:
         return same
     parsed = _parse(account, content, day=day, kind=kind)
     sums = _check_totals(parsed)
@@ -244,7 +228,7 @@ def import_statement(
         versions = Statement.objects.filter(account_id=account_id, kind=kind.value, day=day)
         last = versions.order_by("-version").values_list("version", "sha256", "is_current").first()
         if last and last[2] and last[1] == digest:
-            return versions.get(version=last[0])
+            return versions.defer("content_sealed").get(version=last[0])
         versions.filter(is_current=True).update(is_current=False)
         statement = Statement.objects.create(
             account_id=account_id,
@@ -281,162 +265,21 @@ def import_statement(
             },
         )
         if kind is StatementKind.TRADE:
-            _ask_to_reconcile(expected, now=now)
+            ask_to_reconcile(expected, now=now)
         outbox.forget(
             task="statements.fetch", merchant_id=expected.merchant_id, subject_id=expected.pk
         )
     return statement
 
 
-def _ask_to_reconcile(expected: StatementDay, *, now: datetime) -> None:
+def ask_to_reconcile(expected: StatementDay, *, now: datetime) -> None:
+    """Have the day matched as soon as this transaction commits."""
     outbox.enqueue(
         task="reconciliation.run",
         merchant_id=expected.merchant_id,
         subject_id=expected.pk,
         due_at=now,
     )
-
-
-def _note(expected: StatementDay, state: FetchState, *, now: datetime, detail: str = "") -> None:
-    # A bill that is there stays there, whatever asking again for a newer one leads to.
-    if expected.state != FetchState.IMPORTED:
-        expected.state = state
-        expected.detail = detail[:300]
-    expected.last_tried_at = now
-    expected.attempts += 1
-    expected.save(update_fields=["state", "last_tried_at", "detail", "attempts"])
-
-
-@dataclass(frozen=True, slots=True)
-class FetchResult:
-    """What one try to fetch a bill led to. ``is_new`` is False where the file was here already."""
-
-    state: FetchState
-    detail: str = ""
-    is_new: bool = False
-
-
-def _words(account: PlatformAccount, error: PlatformUnavailable | PlatformRejected) -> str:
-    return str(messages.explain(account.platform, error.code, fallback=error.message))
-
-
-def try_fetch(*, day_id: int, actor: Actor, now: datetime) -> FetchResult:
-    """Ask the platform for one expected bill now, also where one is here already, and import it.
-
-    Never inside a transaction: it calls the platform. Raises StatementDay.DoesNotExist.
-    """
-    expected = StatementDay.objects.select_related("account").get(pk=day_id)
-    kind = StatementKind(expected.kind)
-    try:
-        refuse_unfinished(day=expected.day, now=now)
-        file = gateway_of(expected.account).fetch_statement(business_date=expected.day, kind=kind)
-        statement = import_statement(
-            account_id=expected.account_id,
-            kind=kind,
-            day=expected.day,
-            filename=file.filename,
-            content=file.content,
-            uploaded_by=None,
-            actor=actor,
-            now=now,
-        )
-        return FetchResult(FetchState.IMPORTED, is_new=statement.imported_at == now)
-    except StatementEmpty:
-        result = FetchResult(FetchState.EMPTY)
-    except StatementNotReady as error:
-        result = FetchResult(FetchState.WAITING, _words(expected.account, error))
-    except (PlatformUnavailable, PlatformRejected) as error:
-        result = FetchResult(FetchState.FAILED, _words(expected.account, error))
-    except NotSupported as error:
-        result = FetchResult(FetchState.FAILED, str(error))
-    except StatementRefused as error:
-        result = FetchResult(FetchState.FAILED, error.message)
-    expected.refresh_from_db()
-    _note(expected, result.state, now=now, detail=result.detail)
-    if expected.state == FetchState.EMPTY and kind is StatementKind.TRADE:
-        _ask_to_reconcile(expected, now=now)
-    return result
-
-
-def _given_up(expected: StatementDay, *, now: datetime) -> bool:
-    return clock.business_date(now) - expected.day > GIVE_UP
-
-
-def fetch_statement(*, day_id: int, now: datetime) -> datetime | None:
-    """Try to fetch one expected bill; returns when to try again, None when there is no more to do."""
-    expected = StatementDay.objects.filter(pk=day_id).first()
-    if expected is None or expected.state in {FetchState.IMPORTED, FetchState.EMPTY}:
-        return None
-    result = try_fetch(day_id=day_id, actor=Actor.system("statements"), now=now)
-    if result.state in {FetchState.IMPORTED, FetchState.EMPTY} or _given_up(expected, now=now):
-        return None
-    return now + RETRY
-
-
-def fetch_now(
-    *, account_id: int, kind: StatementKind, day: date, actor: Actor, now: datetime
-) -> FetchResult:
-    """A person asks for a bill now; what fails is tried again by itself as long as that makes sense.
-
-    Never inside a transaction. Raises StatementRefused for a day that is not over, PlatformAccount.DoesNotExist.
-    """
-    PlatformAccount.objects.get(pk=account_id)
-    refuse_unfinished(day=day, now=now)
-    expected = expect_day(account_id=account_id, kind=kind, day=day)
-    result = try_fetch(day_id=expected.pk, actor=actor, now=now)
-    expected.refresh_from_db()
-    if expected.state in {FetchState.WAITING, FetchState.FAILED} and not _given_up(
-        expected, now=now
-    ):
-        outbox.enqueue(
-            task="statements.fetch",
-            merchant_id=expected.merchant_id,
-            subject_id=expected.pk,
-            due_at=now + RETRY,
-        )
-    return result
-
-
-def _due_accounts(*, now: datetime) -> Iterator[PlatformAccount]:
-    local = now.astimezone(clock.CHINA).time()
-    for account in PlatformAccount.objects.filter(is_active=True):
-        ready = READY_AT.get(PlatformChoice(account.platform))
-        if ready is not None and local >= ready:
-            yield account
-
-
-@transaction.atomic
-def _plan(account: PlatformAccount, *, day: date, now: datetime) -> None:
-    expected = expect_day(account_id=account.pk, kind=StatementKind.TRADE, day=day)
-    if expected.state in {FetchState.WAITING, FetchState.FAILED}:
-        outbox.enqueue(
-            task="statements.fetch",
-            merchant_id=account.merchant_id,
-            subject_id=expected.pk,
-            due_at=now,
-        )
-
-
-def plan_yesterday(*, now: datetime) -> int:
-    """Expect yesterday's trade bill of every active account of the merchant, once it may be ready; how many are new.
-
-    Days that were missed while nothing ran are made up for, back to the account's first day and at most a week.
-    """
-    today = clock.business_date(now)
-    window = [today - timedelta(days=back) for back in range(1, GIVE_UP.days + 1)]
-    known = set(
-        StatementDay.objects.filter(
-            kind=StatementKind.TRADE.value, day__gte=window[-1]
-        ).values_list("account_id", "day")
-    )
-    planned = 0
-    for account in _due_accounts(now=now):
-        first = min(clock.business_date(account.created_at), window[0])
-        for day in window:
-            if day >= first and (account.pk, day) not in known:
-                _plan(account, day=day, now=now)
-                planned += 1
-    return planned
 
 
 def read_file(*, statement_id: int, actor: Actor, now: datetime) -> tuple[Statement, bytes]:

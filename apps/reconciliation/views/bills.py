@@ -1,0 +1,203 @@
+"""Handing in a bill, or having it fetched, and seeing at once how it matches."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.core import clock
+from apps.merchants.access import MerchantRequest, merchant_view
+from apps.platforms.gateway import StatementKind
+from apps.platforms.models import PlatformAccount
+from apps.platforms.selectors import list_accounts
+from apps.reconciliation import services
+from apps.reconciliation.forms import FetchForm, UploadForm, too_large_sentence
+from apps.reconciliation.models import ReconciliationRun
+from apps.reconciliation.selectors import current_run
+from apps.reconciliation.views.runs import matched_sentence
+from apps.statements.models import FetchState, Statement
+from apps.statements.services import (
+    MAX_BYTES,
+    FetchResult,
+    StatementRefused,
+    fetch_now,
+    import_statement,
+)
+
+#: What a form adds around its file, at most.
+_MARGIN = 256 * 1024
+
+
+def _accounts() -> list[PlatformAccount]:
+    return list(list_accounts().defer("credentials_sealed"))
+
+
+def _yesterday() -> date:
+    return clock.business_date(clock.now()) - timedelta(days=1)
+
+
+def _page(
+    request: HttpRequest,
+    *,
+    upload: UploadForm | None = None,
+    fetch: FetchForm | None = None,
+    trouble: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    accounts = _accounts()
+    place: dict[str, Any] = {}
+    if request.GET.get("account", "").isdecimal():
+        place["account"] = request.GET["account"]
+    if request.GET.get("day"):
+        place["day"] = request.GET["day"][:10]
+    fixed: dict[str, Any] = {"accounts": accounts, "yesterday": _yesterday(), "initial": place}
+    context = {
+        "accounts": accounts,
+        "form": upload or UploadForm(**fixed),
+        "fetch": fetch or FetchForm(**fixed, prefix="fetch_"),
+        "trouble": trouble,
+    }
+    return render(request, "statements/statement_upload.html", context, status=status)
+
+
+# A body is read as soon as the CSRF check looks for its token, so its length is judged before.
+@csrf_exempt
+@merchant_view("reconciliation.manage")
+@require_http_methods(["GET", "HEAD", "POST"])
+def statement_upload(request: MerchantRequest) -> HttpResponse:
+    """A bill file handed in by hand: imported whole or not at all, and matched at once."""
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    if length > MAX_BYTES + _MARGIN:
+        return _page(request, trouble=too_large_sentence(), status=422)
+    return _take_upload(request)
+
+
+@csrf_protect
+def _take_upload(request: MerchantRequest) -> HttpResponse:
+    if request.method != "POST":
+        return _page(request)
+    form = UploadForm(request.POST, request.FILES, accounts=_accounts(), yesterday=_yesterday())
+    if not form.is_valid():
+        return _page(request, upload=form, status=422)
+    data = form.cleaned_data
+    now = clock.now()
+    kind = StatementKind(data["kind"])
+    file = data["file"]
+    try:
+        statement = import_statement(
+            account_id=data["account"],
+            kind=kind,
+            day=data["day"],
+            filename=file.name,
+            content=file.read(),
+            uploaded_by=request.member,
+            actor=request.actor(),
+            now=now,
+        )
+    except StatementRefused as error:
+        form.add_error(
+            "file" if error.reason != "other_day" or error.line else "day", error.message
+        )
+        return _page(request, upload=form, status=422)
+    _tell_imported(request, statement, is_new=statement.imported_at == now)
+    if kind is StatementKind.FUND:
+        return _to_list(request, data["day"])
+    return _to_run(request, account_id=data["account"], day=data["day"])
+
+
+def _tell_imported(request: MerchantRequest, statement: Statement, *, is_new: bool) -> None:
+    if is_new:
+        rows = statement.payment_count + statement.refund_count
+        counted = ngettext("%(count)d row", "%(count)d rows", rows) % {"count": rows}
+        words = _("The bill of %(day)s is imported: %(rows)s, version %(version)d.")
+        messages.success(
+            request,
+            words % {"day": statement.day, "rows": counted, "version": statement.version},
+        )
+        return
+    words = _("This very file is here already, as version %(version)d of %(day)s. Nothing changed.")
+    messages.info(request, words % {"version": statement.version, "day": statement.day})
+
+
+def _to_list(request: MerchantRequest, day: date) -> HttpResponse:
+    url = reverse("reconciliation:run_list", args=[request.merchant.slug])
+    return redirect(f"{url}?month={day:%Y-%m}")
+
+
+def _run_of(request: MerchantRequest, *, account_id: int, day: date) -> ReconciliationRun:
+    """The run that matches the bill as it is now, made if it is missing."""
+    run = services.reconcile(
+        account_id=account_id,
+        day=day,
+        run_by=request.member,
+        actor=request.actor(),
+        now=clock.now(),
+    )
+    messages.success(request, matched_sentence(run))
+    return run
+
+
+def _to_run(
+    request: MerchantRequest, *, account_id: int, day: date, matched: bool = False
+) -> HttpResponse:
+    run = current_run(account_id=account_id, day=day) if matched else None
+    run = run or _run_of(request, account_id=account_id, day=day)
+    return redirect("reconciliation:run_detail", request.merchant.slug, run.pk)
+
+
+@merchant_view("reconciliation.manage")
+@require_POST
+def statement_fetch(request: MerchantRequest) -> HttpResponse:
+    """Ask the platform for one day's trade bill now, and match it."""
+    form = FetchForm(request.POST, accounts=_accounts(), yesterday=_yesterday(), prefix="fetch_")
+    if not form.is_valid():
+        return _page(request, fetch=form, status=422)
+    account_id, day = form.cleaned_data["account"], form.cleaned_data["day"]
+    try:
+        result = fetch_now(
+            account_id=account_id,
+            kind=StatementKind.TRADE,
+            day=day,
+            actor=request.actor(),
+            now=clock.now(),
+        )
+    except StatementRefused as error:
+        form.add_error("day", error.message)
+        return _page(request, fetch=form, status=422)
+    _tell_fetched(request, result, day=day)
+    if result.state in {FetchState.IMPORTED, FetchState.EMPTY}:
+        return _to_run(request, account_id=account_id, day=day, matched=not result.is_new)
+    return _to_list(request, day)
+
+
+def _tell_fetched(request: MerchantRequest, result: FetchResult, *, day: date) -> None:
+    if result.state == FetchState.IMPORTED and result.is_new:
+        messages.success(request, _("The bill of %(day)s is fetched.") % {"day": day})
+    elif result.state == FetchState.IMPORTED:
+        words = _(
+            "The platform's bill of %(day)s is the one that is here already. Nothing changed."
+        )
+        messages.info(request, words % {"day": day})
+    elif result.state == FetchState.EMPTY:
+        words = _("The platform says that there was nothing on %(day)s.")
+        messages.info(request, words % {"day": day})
+    elif result.state == FetchState.WAITING:
+        words = _(
+            "The bill of %(day)s is not ready yet. Bills come after 10:00 China time the next morning; the portal keeps asking."
+        )
+        messages.warning(request, words % {"day": day})
+    else:
+        words = _("The bill of %(day)s could not be fetched. %(reason)s")
+        messages.error(request, words % {"day": day, "reason": result.detail})
