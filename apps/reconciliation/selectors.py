@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from django.db.models import Case, Count, F, Q, Sum, When, Window
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, When, Window
 from django.db.models.functions import RowNumber
 
-from apps.core.tenancy import ScopedQuerySet
 from apps.platforms.gateway import StatementKind
 from apps.reconciliation.models import (
     Difference,
@@ -147,11 +146,10 @@ def sum_types(run: ReconciliationRun) -> list[TypeSum]:
     ]
 
 
-def _rows(run: ReconciliationRun) -> ScopedQuerySet[Difference]:
-    rows = Difference.objects.filter(run=run).select_related(
+def _rows(run: ReconciliationRun) -> QuerySet[Difference]:
+    return Difference.objects.filter(run=run).select_related(
         "line", "payment", "refund__payment", "resolved_by"
     )
-    return rows  # type: ignore[return-value]  # a scoped manager's queryset
 
 
 def first_differences(run: ReconciliationRun) -> Mapping[str, list[Difference]]:

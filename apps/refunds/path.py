@@ -86,8 +86,11 @@ def _outside(refund: Refund) -> list[Step]:
             text=_("It is sent again by itself, under the same number."),
         )
     elif refund.sent_at is None and not accepted:
-        now = "now" if state == RefundState.READY else "ahead"
-        sent = Step(title=_("Sent to the platform"), mark=now)
+        sent = (
+            Step(title=_("Being sent to the platform"), mark="now")
+            if state == RefundState.READY
+            else Step(title=_("Sent to the platform"), mark="ahead")
+        )
     else:
         sent = Step(title=_("Sent to the platform"), mark="done", at=refund.sent_at)
     if state == RefundState.FAILED:
@@ -97,24 +100,20 @@ def _outside(refund: Refund) -> list[Step]:
             text=_("The money stays with the shop. It may be asked for again."),
         )
         return [sent, stop]
-    mark = "done" if accepted else "ahead"
-    if sent.mark == "done" and not accepted:
-        mark = "now"
-    steps = [
-        sent,
-        Step(title=_("Accepted by the platform"), mark=mark, at=refund.accepted_at),
-    ]
+    if accepted:
+        taken = Step(title=_("Accepted by the platform"), mark="done", at=refund.accepted_at)
+    elif sent.mark == "done":
+        taken = Step(title=_("Waiting for the platform's answer"), mark="now")
+    else:
+        taken = Step(title=_("Accepted by the platform"), mark="ahead")
+    steps = [sent, taken]
     if state == RefundState.ABNORMAL:
         steps.append(Step(title=_("Needs action at the platform"), mark="stopped"))
+    elif state == RefundState.PROCESSING:
+        steps.append(Step(title=_("On its way to the customer"), mark="now"))
     else:
-        last = {RefundState.SUCCEEDED: "done", RefundState.PROCESSING: "now"}
-        steps.append(
-            Step(
-                title=_("Back with the customer"),
-                mark=last.get(RefundState(state), "ahead"),
-                at=refund.refunded_at,
-            )
-        )
+        mark = "done" if state == RefundState.SUCCEEDED else "ahead"
+        steps.append(Step(title=_("Back with the customer"), mark=mark, at=refund.refunded_at))
     return steps
 
 

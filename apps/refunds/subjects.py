@@ -14,6 +14,7 @@ from apps.approvals.subjects import ApprovalSubject, Description
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.refunds.models import Refund
+from apps.refunds.selectors import rule_of
 from apps.refunds.services import release_refund, void_refund
 from apps.refunds.services.requesting import refund_digest
 
@@ -40,7 +41,7 @@ class RefundSubject(ApprovalSubject):
                 (_("For"), payment.order.subject),
                 (_("Store"), refund.store.name),
                 (_("Reason"), refund.reason),
-                (_("Rule"), refund.rule_says),
+                (_("Rule"), rule_of(refund)),
             ],
             url=reverse("reports:order_detail", args=[slug, payment.order_id]),
         )

@@ -233,18 +233,14 @@ class TransactionFilterForm(forms.Form):
 class ExportForm(forms.Form):
     """How a file is written."""
 
-    headers = forms.ChoiceField(
-        label=_("Column titles"), required=False, choices=wording.HEADERS, initial="zh"
-    )
-    encoding = forms.ChoiceField(
-        label=_("Encoding"), required=False, choices=wording.ENCODINGS, initial="utf-8-sig"
-    )
+    headers = forms.ChoiceField(label=_("Column titles"), choices=wording.HEADERS)
+    encoding = forms.ChoiceField(label=_("Encoding"), choices=wording.ENCODINGS)
 
-    def clean_headers(self) -> str:
-        """The chosen titles, those of the page's language by default."""
-        default = "en" if (get_language() or "").startswith("en") else "zh"
-        return str(self.cleaned_data["headers"] or default)
-
-    def clean_encoding(self) -> str:
-        """The chosen encoding, UTF-8 with a mark by default."""
-        return str(self.cleaned_data["encoding"] or "utf-8-sig")
+    @staticmethod
+    def completed(data: Mapping[str, Any]) -> dict[str, str]:
+        """What was chosen; titles in the page's language and UTF-8 with a mark where nothing was."""
+        language = "en" if (get_language() or "").startswith("en") else "zh"
+        return {
+            "headers": str(data.get("headers") or language),
+            "encoding": str(data.get("encoding") or "utf-8-sig"),
+        }

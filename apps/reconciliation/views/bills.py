@@ -21,10 +21,10 @@ from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors import list_accounts
 from apps.reconciliation import services
 from apps.reconciliation.forms import FetchForm, UploadForm, too_large_sentence
-from apps.reconciliation.models import ReconciliationRun
 from apps.reconciliation.selectors import current_run
 from apps.reconciliation.views.runs import matched_sentence
 from apps.statements.models import FetchState, Statement
+from apps.statements.selectors import current_statement
 from apps.statements.services import (
     MAX_BYTES,
     FetchResult,
@@ -136,24 +136,19 @@ def _to_list(request: MerchantRequest, day: date) -> HttpResponse:
     return redirect(f"{url}?month={day:%Y-%m}")
 
 
-def _run_of(request: MerchantRequest, *, account_id: int, day: date) -> ReconciliationRun:
-    """The run that matches the bill as it is now, made if it is missing."""
-    run = services.reconcile(
-        account_id=account_id,
-        day=day,
-        run_by=request.member,
-        actor=request.actor(),
-        now=clock.now(),
-    )
-    messages.success(request, matched_sentence(run))
-    return run
-
-
-def _to_run(
-    request: MerchantRequest, *, account_id: int, day: date, matched: bool = False
-) -> HttpResponse:
-    run = current_run(account_id=account_id, day=day) if matched else None
-    run = run or _run_of(request, account_id=account_id, day=day)
+def _to_run(request: MerchantRequest, *, account_id: int, day: date) -> HttpResponse:
+    """To the run that matches the bill as it is now, made if it is missing."""
+    bill = current_statement(account_id=account_id, kind=StatementKind.TRADE.value, day=day)
+    run = current_run(account_id=account_id, day=day)
+    if run is None or run.statement_id != (bill.pk if bill else None):
+        run = services.reconcile(
+            account_id=account_id,
+            day=day,
+            run_by=request.member,
+            actor=request.actor(),
+            now=clock.now(),
+        )
+        messages.success(request, matched_sentence(run))
     return redirect("reconciliation:run_detail", request.merchant.slug, run.pk)
 
 
@@ -178,7 +173,7 @@ def statement_fetch(request: MerchantRequest) -> HttpResponse:
         return _page(request, fetch=form, status=422)
     _tell_fetched(request, result, day=day)
     if result.state in {FetchState.IMPORTED, FetchState.EMPTY}:
-        return _to_run(request, account_id=account_id, day=day, matched=not result.is_new)
+        return _to_run(request, account_id=account_id, day=day)
     return _to_list(request, day)
 
 

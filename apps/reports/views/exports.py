@@ -18,7 +18,7 @@ from apps.reports.views.transactions import filter_form, query_without
 def _forms(request: MerchantRequest) -> tuple[TransactionFilterForm, ExportForm]:
     if "transactions.view" not in request.permissions:
         raise PermissionDenied("transactions.view")
-    return filter_form(request, load_names()), ExportForm(request.GET)
+    return filter_form(request, load_names()), ExportForm(ExportForm.completed(request.GET))
 
 
 def _render(

@@ -18,7 +18,8 @@
   }
 
   function draw() {
-    var canvas = document.getElementById("hours-chart");
+    /* No id: htmx would copy the old canvas's style attribute onto the new one, which the policy forbids. */
+    var canvas = document.querySelector("[data-hours-chart]");
     var source = document.getElementById("hours-data");
     if (chart) {
       chart.destroy();

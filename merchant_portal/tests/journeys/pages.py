@@ -1,0 +1,185 @@
+"""What people do on the pages, in the words of the journeys."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from merchant_portal.tests.journeys.browsing import Person
+
+PASSWORD = "a-long-pass-phrase-7"
+
+
+def fill(page: Page, values: Mapping[str, str]) -> None:
+    """Fill the page's fields by their names."""
+    for name, value in values.items():
+        page.locator(f'main [name="{name}"]').fill(value)
+
+
+def send(page: Page) -> None:
+    """Press the main button of the page's form and wait for the next page."""
+    with page.expect_navigation():
+        page.locator('main form button.btn-primary[type="submit"]').first.click()
+
+
+def field_errors(page: Page, name: str) -> str:
+    """What the page says at a field."""
+    field = page.locator(f'[data-field="{name}"]')
+    return field.locator(".errorlist, .invalid-feedback, [id$=_error]").first.inner_text()
+
+
+def money(text: str) -> int:
+    """The fen of an amount as shown: ``−¥1,234.50`` is -123450."""
+    found = re.search(r"([-−]?)\s*¥\s*([-−]?)([\d,]+)\.(\d\d)", text)
+    assert found, f"no amount in {text!r}"
+    fen = int(found[3].replace(",", "") + found[4])
+    return -fen if found[1] or found[2] else fen
+
+
+# ---------------------------------------------------------------- getting in
+def mailed_link(person: Person, to: str, within: float = 15) -> str:
+    """The link in the newest mail to an address, read in the mailbox of the machine."""
+    page = person.new_page()
+    deadline = time.monotonic() + within
+    try:
+        while True:
+            page.goto("/dev/mailbox/")
+            mail = page.locator("article", has_text=to).first
+            if mail.count():
+                href = mail.locator("a").first.get_attribute("href")
+                assert href
+                return href
+            assert time.monotonic() < deadline, f"no mail to {to}"
+            page.wait_for_timeout(250)
+    finally:
+        page.close()
+
+
+def log_in(person: Person, email: str, password: str = PASSWORD) -> None:
+    """Log in with e-mail and password."""
+    person.page.goto("/accounts/login/")
+    fill(person.page, {"login": email, "password": password})
+    send(person.page)
+
+
+def sign_up(person: Person, email: str, start: str = "/accounts/signup/") -> None:
+    """Sign up, confirm the address by the mailed link, and be logged in."""
+    page = person.page
+    page.goto(start)
+    fill(page, {"email": email, "password1": PASSWORD, "password2": PASSWORD})
+    send(page)
+    page.goto(mailed_link(person, email))
+    send(page)
+    if "/accounts/login" in page.url:
+        fill(page, {"login": email, "password": PASSWORD})
+        send(page)
+
+
+def totp(secret: str, at: float) -> str:
+    """The six digits that an authenticator app shows (RFC 6238, SHA-1, 30 s)."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    digest = hmac.new(key, int(at // 30).to_bytes(8, "big"), hashlib.sha1).digest()
+    offset = digest[-1] & 15
+    number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFFFFFF
+    return f"{number % 1_000_000:06d}"
+
+
+# ---------------------------------------------------------------- setting up
+@dataclass(frozen=True)
+class Shop:
+    """The journeys' own merchant."""
+
+    slug: str
+    name: str
+    owner: Person
+    owner_email: str
+
+    def url(self, path: str = "") -> str:
+        """An address of its back office."""
+        return f"/m/{self.slug}/{path}"
+
+
+@dataclass(frozen=True)
+class Code:
+    """A code that was made through its form."""
+
+    pk: int
+    link: str
+    png: Path
+
+
+def connection_values(credentials: Mapping[str, Any], label: str) -> dict[str, str]:
+    """What to type into the form of an account, from what the platform's console shows."""
+    names = {
+        "wechatpay": (
+            "merchant_no",
+            "app_id",
+            "serial_no",
+            "private_key",
+            "api_v3_key",
+            "public_key_id",
+            "public_key",
+            "app_secret",
+        ),
+        "alipay": ("merchant_no", "app_id", "private_key", "alipay_public_key"),
+    }[credentials["platform"]]
+    return {"label": label, **{name: str(credentials[name]) for name in names}}
+
+
+def create_code(shop: Shop, *, name: str, amount: str = "") -> int:
+    """Make a code through its form; its number in the addresses."""
+    page = shop.owner.page
+    page.goto(shop.url("codes/create/"))
+    page.locator('main [name="kind"]').first.check()
+    fill(page, {"name": name})
+    if amount:
+        page.locator('main [name="pricing"][value="fixed"]').check()
+        fill(page, {"amount": amount})
+    send(page)
+    found = re.search(r"/codes/(\d+)/", page.url)
+    assert found, page.locator("main").inner_text()
+    return int(found[1])
+
+
+# ---------------------------------------------------------------- paying
+def scan_text(phone: Person, simulator: str, wallet: str, text: str) -> None:
+    """Paste a code's content into the wallet's scanner."""
+    page = phone.page
+    page.goto(f"{simulator}/wallet/{wallet}")
+    page.get_by_test_id("scan-input").fill(text)
+    page.get_by_test_id("scan-submit").click()
+
+
+def scan_picture(phone: Person, simulator: str, wallet: str, picture: Path) -> None:
+    """Hold the wallet's camera on a picture."""
+    page = phone.page
+    page.goto(f"{simulator}/wallet/")
+    page.get_by_test_id(f"wallet-{wallet}").click()
+    page.get_by_test_id("scan-file").set_input_files(picture)
+    page.get_by_test_id("scan-submit").click()
+
+
+def state(page: Page, word: str) -> Locator:
+    """The order's state on the payer's page, once it is ``word``."""
+    return page.locator(f'[data-testid="order-state"][data-state="{word}"]')
+
+
+def expect_state(page: Page, word: str, within: float = 15) -> None:
+    """Wait until the payer's page shows this state."""
+    expect(state(page, word)).to_be_visible(timeout=within * 1000)
+
+
+def paid_number(page: Page) -> str:
+    """The payment's number on the receipt."""
+    number = page.get_by_test_id("order-no").get_attribute("data-number")
+    assert number
+    return number
