@@ -11,6 +11,7 @@ CNY = "CNY"
 #: The largest amount that one payment may carry, in fen: ¥100,000,000.00, the platforms' own ceiling.
 MAX_AMOUNT_MINOR = 10_000_000_000
 
+_SYMBOLS = {CNY: "¥"}
 _YUAN = re.compile(r"[+-]?\d{1,13}(?:\.(?P<fraction>\d*))?")
 
 
@@ -85,6 +86,13 @@ class Money:
 
     def __ge__(self, other: Money) -> bool:
         return other <= self
+
+    def display(self) -> str:
+        """For people: ``¥1,234.50``; a true minus sign stands before the symbol."""
+        yuan, fen = divmod(abs(self.minor), 100)
+        sign = "\N{MINUS SIGN}" if self.minor < 0 else ""
+        symbol = _SYMBOLS.get(self.currency, f"{self.currency} ")
+        return f"{sign}{symbol}{yuan:,}.{fen:02d}"
 
     def __str__(self) -> str:
         return self.to_yuan()

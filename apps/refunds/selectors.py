@@ -63,7 +63,7 @@ def current_rule() -> RefundRule:
 
 def rule_sentence(rule: RefundRule, amount: Money) -> str:
     """What the rule says about a refund of this amount, as a sentence in the reader's language."""
-    threshold = f"¥{Money(rule.threshold_minor, amount.currency).to_yuan()}"
+    threshold = Money(rule.threshold_minor, amount.currency).display()
     if amount.minor <= rule.threshold_minor:
         return _("Up to %(threshold)s: sent at once.") % {"threshold": threshold}
     if rule.confirmations == 1:

@@ -37,7 +37,7 @@ class RefundSubject(ApprovalSubject):
             facts=[
                 (_("Refund number"), refund.refund_no),
                 (_("Payment number"), payment.order_no),
-                (_("Paid"), f"¥{paid.to_yuan()}"),
+                (_("Paid"), paid.display()),
                 (_("For"), payment.order.subject),
                 (_("Store"), refund.store.name),
                 (_("Reason"), refund.reason),

@@ -190,7 +190,8 @@ def _who(event: AuditEvent) -> str:
         return _("Customer")
     kind, _colon, name = event.actor.partition(":")
     if kind == "system":
-        return f"{_('Merchant Portal')} ({_SYSTEM.get(name, name)})"
+        part = _SYSTEM.get(name, name)
+        return _("Merchant Portal (%(part)s)") % {"part": part}
     return event.actor
 
 

@@ -111,6 +111,21 @@
     if (field && field.form) field.form.requestSubmit();
   });
 
+  /* form.filter-bar: on a phone the fields rest behind one button, so that the rows are seen first */
+  document.querySelectorAll("form.filter-bar").forEach(function (form) {
+    var button = document.createElement("button");
+    button.type = "button";
+    button.className = "btn filter-toggle";
+    button.textContent = document.body.dataset.textFilters;
+    button.setAttribute("aria-expanded", "false");
+    button.addEventListener("click", function () {
+      var open = form.classList.toggle("is-open");
+      button.setAttribute("aria-expanded", String(open));
+    });
+    form.classList.add("is-folding");
+    form.prepend(button);
+  });
+
   /* A POST form is sent once: its buttons rest until the page comes back. htmx forms look after themselves.
      form data-repeatable: leaves the buttons alone (downloads). */
   document.addEventListener("submit", function (event) {

@@ -20,12 +20,11 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
-from apps.core.money import CNY, InvalidAmount, Money
+from apps.core.money import InvalidAmount, Money
 
 register = template.Library()
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
-_SYMBOLS = {CNY: "¥"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,12 +241,7 @@ def _money(value: object) -> Money | None:
 def money(value: object) -> str:
     """Fen or Money as ``¥1,234.50``; a true minus sign stands before the symbol: ``−¥12.00``."""
     amount = _money(value)
-    if amount is None:
-        return ""
-    yuan, fen = divmod(abs(amount.minor), 100)
-    sign = "\N{MINUS SIGN}" if amount.minor < 0 else ""
-    symbol = _SYMBOLS.get(amount.currency, f"{amount.currency} ")
-    return f"{sign}{symbol}{yuan:,}.{fen:02d}"
+    return "" if amount is None else amount.display()
 
 
 @register.filter

@@ -233,13 +233,14 @@ def export_summary(
     machine = HEADERS[headers] is None
     with override(HEADERS[headers] or "en"):
         titles = [gettext("Item"), gettext("Count"), gettext("Amount (yuan)"), gettext("Note")]
+        filter_word, made_word = gettext("Filter"), gettext("Made")
         lines = [["item", "count", "amount_yuan", "note"] if machine else titles]
         for name, title, count, minor in _summary_rows(sums):
             amount = "" if minor is None else Money(minor).to_yuan()
             lines.append([name if machine else str(title), str(count), amount, ""])
         lines += [
             [
-                f"filter_{name}" if machine else f"{gettext('Filter')}: {label}",
+                f"filter_{name}" if machine else f"{filter_word}: {label}",
                 "",
                 "",
                 _guarded(value),
@@ -247,7 +248,7 @@ def export_summary(
             for name, label, value in chosen
         ]
         made = f"{now.astimezone(clock.CHINA):%Y-%m-%d %H:%M:%S}"
-        made_title = "made_at_asia_shanghai" if machine else f"{gettext('Made')}({_ZONE})"
+        made_title = "made_at_asia_shanghai" if machine else f"{made_word}({_ZONE})"
         lines.append([made_title, "", "", made])
     return "".join(_csv_line(line) for line in lines).encode(encoding)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import override
 from django.views.decorators.http import require_GET
 
 from apps.core import clock
@@ -89,7 +90,9 @@ def export_summary(request: MerchantRequest) -> HttpResponseBase:
         return _render(request, form, how, status=400)
     now, filters, asked = clock.now(), form.filters(), how.cleaned_data
     try:
-        body = services.export_summary(filters, chosen=form.chosen(), now=now, **asked)
+        with override(services.HEADERS[asked["headers"]] or "en"):
+            chosen = form.chosen()
+        body = services.export_summary(filters, chosen=chosen, now=now, **asked)
     except TooManyFound:
         form.add_error("q", too_many_words())
         return _render(request, form, how, status=400)

@@ -68,6 +68,7 @@ class Person:
             options |= {"viewport": {"width": 390, "height": 844}, "user_agent": _PHONE_AGENT}
         self.base = base
         self.troubles: list[str] = []
+        self.used_by = ""
         self.context: BrowserContext = browser.new_context(**options)
         self.context.set_default_timeout(10_000)
         self.context.add_init_script(_WATCH_POLICY)

@@ -87,7 +87,8 @@ def left_over(data: Path) -> list[str]:
         with contextlib.suppress(OSError):
             command = (process / "cmdline").read_bytes()
             if command and (mark in command or mark in (process / "environ").read_bytes()):
-                found.append(f"{process.name} {command.replace(b'\0', b' ').decode(errors='replace')}")
+                words = command.replace(b"\0", b" ").decode(errors="replace")
+                found.append(f"{process.name} {words}")
     return found
 
 

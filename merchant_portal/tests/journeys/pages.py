@@ -55,7 +55,7 @@ def mailed_link(person: Person, to: str, within: float = 15) -> str:
             page.goto("/dev/mailbox/")
             mail = page.locator("article", has_text=to).first
             if mail.count():
-                href = mail.locator("a").first.get_attribute("href")
+                href = mail.locator('a[href^="http"]').first.get_attribute("href")
                 assert href
                 return href
             assert time.monotonic() < deadline, f"no mail to {to}"
@@ -154,7 +154,7 @@ def create_code(shop: Shop, *, name: str, amount: str = "") -> int:
 def scan_text(phone: Person, simulator: str, wallet: str, text: str) -> None:
     """Paste a code's content into the wallet's scanner."""
     page = phone.page
-    page.goto(f"{simulator}/wallet/{wallet}")
+    page.goto(f"{simulator}/wallet/{wallet}/")
     page.get_by_test_id("scan-input").fill(text)
     page.get_by_test_id("scan-submit").click()
 

@@ -1,0 +1,84 @@
+"""SQL typed with the application's role gets through neither the wall nor the append-only guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from psycopg import errors
+
+from apps.merchants.tests.factories import Shop, make_shop
+from apps.operations.privileges import grant_role
+
+ROLE = "portal_app_test"
+
+
+def connect(user: str) -> psycopg.Connection[tuple[object, ...]]:
+    params = connection.get_connection_params()
+    return psycopg.connect(
+        host=params.get("host"),
+        port=params.get("port"),
+        dbname=connection.settings_dict["NAME"],
+        user=user,
+    )
+
+
+@pytest.fixture
+def application(
+    transactional_db: None,
+) -> Iterator[tuple[Shop, psycopg.Connection[tuple[object, ...]]]]:
+    """A shop, and a session of a role that owns nothing. Needs a superuser, which the embedded server lets in."""
+    if "EMBEDDED" not in connection.settings_dict:
+        pytest.skip("making a second role needs the embedded server's superuser")
+    shop = make_shop()
+    with connect("postgres") as root:
+        root.execute(f"DROP ROLE IF EXISTS {ROLE}")
+        root.execute(f"CREATE ROLE {ROLE} LOGIN")
+    grant_role(ROLE)
+    with connect(ROLE) as session:
+        session.autocommit = True
+        yield shop, session
+    with connect("postgres") as root:
+        root.execute(f"DROP OWNED BY {ROLE}")
+        root.execute(f"DROP ROLE {ROLE}")
+
+
+def test_the_application_role(
+    application: tuple[Shop, psycopg.Connection[tuple[object, ...]]],
+) -> None:
+    shop, session = application
+    assert session.execute("SELECT count(*) FROM merchants_store").fetchone() == (0,)
+    session.execute(f"SET app.merchant_id = '{shop.merchant.pk}'")
+    assert session.execute("SELECT count(*) FROM merchants_store").fetchone() == (1,)
+    session.execute(
+        "INSERT INTO core_auditevent (merchant_id, at, actor, action, subject_kind, data, user_agent)"
+        " VALUES (%s, now(), 'a', 'b.c', 'd', '{}', '')",
+        [shop.merchant.pk],
+    )
+    session.execute("SET app.allow_truncate = 'on'")
+    refused = [
+        "UPDATE core_auditevent SET actor = 'x'",
+        "DELETE FROM core_auditevent",
+        "DELETE FROM core_auditevent_default",
+        "TRUNCATE core_auditevent",
+        "TRUNCATE merchants_store CASCADE",
+        "UPDATE ledger_posting SET amount_minor = 1",
+        "DELETE FROM approvals_decision",
+        "ALTER TABLE core_auditevent DISABLE TRIGGER append_only",
+        "ALTER TABLE merchants_store NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE merchants_store DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY merchant_wall ON merchants_store",
+        "SET session_replication_role = replica",
+        "SET ROLE portal",
+    ]
+    for statement in refused:
+        with pytest.raises(errors.InsufficientPrivilege):
+            session.execute(statement)
+
+
+def test_a_role_that_does_not_exist_is_named(db: None) -> None:
+    with pytest.raises(CommandError, match="nobody_of_this_name"):
+        call_command("grant_role", "nobody_of_this_name")

@@ -1,0 +1,229 @@
+"""One running portal, one Chromium and one shop for all journeys; the tests may run in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from merchant_portal.tests.journeys import pages
+from merchant_portal.tests.journeys.browsing import Person, chromium, launched
+from merchant_portal.tests.journeys.harness import (
+    DEMO_PASSWORD,
+    SMALL_DEMO,
+    Portal,
+    running_portal,
+)
+from merchant_portal.tests.journeys.pages import Code, Shop
+
+Meet = Callable[..., Person]
+_everybody: list[Person] = []
+_running: list[Portal] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs the browser."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Show what the servers wrote and where everybody stood when a journey fails."""
+    report = yield
+    if report.failed and _running and Path(__file__).parent in item.path.parents:
+        places = [
+            f"{page.url}: {page.title()}" for person in _everybody for page in person.context.pages
+        ]
+        report.sections.append(("pages", "\n".join(places)))
+        report.sections.append(("logs", _running[0].logs()))
+        for number, person in enumerate(_everybody):
+            if person.used_by == item.nodeid:
+                for page in person.context.pages:
+                    page.screenshot(path=_running[0].data / f"{item.name}-{number}.png")
+        report.sections.append(("pictures", str(_running[0].data)))
+    return report
+
+
+@pytest.fixture(scope="session")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    """The running processes."""
+    if chromium() is None:
+        pytest.skip("no Chromium")
+    with running_portal(tmp_path_factory.mktemp("portal"), *SMALL_DEMO) as portal:
+        print(f"\nready after {portal.seconds:.1f} s at {portal.address}")
+        _running.append(portal)
+        yield portal
+        _running.clear()
+
+
+@pytest.fixture(scope="session")
+def browser(portal: Portal) -> Iterator[Browser]:
+    """Chromium."""
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def meet(browser: Browser, portal: Portal) -> Iterator[Meet]:
+    """Makes people; they leave when the session ends."""
+
+    def make(**options: Any) -> Person:
+        person = Person(browser, portal.address, **options)
+        _everybody.append(person)
+        return person
+
+    yield make
+    for person in _everybody:
+        person.context.close()
+    _everybody.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_trouble(portal: Portal, request: pytest.FixtureRequest) -> Iterator[None]:
+    """No page of any journey breaks the policy, writes an error to the console or answers 5xx."""
+    for person in _everybody:
+        person.used_by = request.node.nodeid
+    yield
+    troubles = [trouble for person in _everybody for trouble in person.troubles]
+    for person in _everybody:
+        person.troubles.clear()
+    assert troubles == []
+
+
+@pytest.fixture
+def faults(portal: Portal) -> Iterator[Callable[[str], None]]:
+    """Puts faults of the simulator in force, for this test only."""
+
+    def add(key: str, **more: Any) -> None:
+        portal.control("faults", {"key": key, **more})
+
+    yield add
+    portal.control("faults", {}, "DELETE")
+
+
+# ---------------------------------------------------------------- the shop
+@pytest.fixture(scope="session")
+def new_shop(meet: Meet) -> Shop:
+    """A shop that was just registered through the pages: verified address, merchant, first store."""
+    owner = meet()
+    email = "owner@journey.example"
+    pages.sign_up(owner, email)
+    page = owner.page
+    assert page.url.endswith("/start/"), page.url
+    pages.fill(page, {"name": "旅途书店", "name_en": "Journey Books", "store_name": "南门店"})
+    pages.send(page)
+    parts = page.url.rstrip("/").split("/")
+    assert parts[-2] == "m", page.url
+    return Shop(slug=parts[-1], name="旅途书店", owner=owner, owner_email=email)
+
+
+@pytest.fixture(scope="session")
+def credentials(portal: Portal) -> dict[str, dict[str, Any]]:
+    """Fresh merchants at the simulated platforms, as their consoles show them."""
+    return {
+        platform: portal.control("merchants", {"platform": platform, "name": "旅途书店"})
+        for platform in ("wechatpay", "alipay")
+    }
+
+
+@pytest.fixture(scope="session")
+def shop(new_shop: Shop, credentials: dict[str, dict[str, Any]]) -> Shop:
+    """The shop, connected to both platforms through the form."""
+    page = new_shop.owner.page
+    for platform, shown in credentials.items():
+        page.goto(new_shop.url(f"platforms/connect/{platform}/"))
+        pages.fill(page, pages.connection_values(shown, f"Own {platform}"))
+        pages.send(page)
+        assert "/connect/" not in page.url, page.locator("main").inner_text()
+    return new_shop
+
+
+def _printed(shop: Shop, folder: Path, name: str, amount: str = "") -> Code:
+    pk = pages.create_code(shop, name=name, amount=amount)
+    page = shop.owner.page
+    with page.expect_download() as waiting:
+        page.locator('button[name="file"][value="png"]').click()
+    png = folder / f"code-{pk}.png"
+    waiting.value.save_as(png)
+    link = page.locator("[data-copy*='/q/']").first.get_attribute("data-copy")
+    assert link
+    return Code(pk, link, png)
+
+
+@pytest.fixture(scope="session")
+def open_code(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Code:
+    """A code where the customer types the amount."""
+    return _printed(shop, tmp_path_factory.mktemp("codes"), "收银台 1")
+
+
+@pytest.fixture(scope="session")
+def fixed_code(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Code:
+    """A code of ¥8.80."""
+    return _printed(shop, tmp_path_factory.mktemp("codes"), "明信片", "8.80")
+
+
+@pytest.fixture
+def phone(meet: Meet) -> Iterator[Person]:
+    """A customer's phone."""
+    person = meet(phone=True)
+    yield person
+    person.page.goto("about:blank")
+
+
+@pytest.fixture
+def guest(meet: Meet) -> Iterator[Person]:
+    """A customer at a desktop browser."""
+    person = meet()
+    yield person
+    person.page.goto("about:blank")
+
+
+def _joined(meet: Meet, shop: Shop, role: str) -> Person:
+    email = f"{role}@journey.example"
+    page = shop.owner.page
+    page.goto(shop.url("team/invite/"))
+    pages.fill(page, {"email": email})
+    page.locator(f'main [name="role"][value="{role}"]').check()
+    pages.send(page)
+    member = meet()
+    invitation = pages.mailed_link(member, email)
+    member.page.goto(invitation)
+    member.page.locator("main a.btn-primary").click()
+    pages.sign_up(member, email, start=member.page.url)
+    if "/invitations/" not in member.page.url:
+        member.page.goto(invitation)
+    pages.send(member.page)
+    assert f"/m/{shop.slug}/" in member.page.url, member.page.url
+    return member
+
+
+@pytest.fixture(scope="session")
+def cashier(meet: Meet, new_shop: Shop) -> Person:
+    """Invited by mail, joined in a browser of their own."""
+    return _joined(meet, new_shop, "cashier")
+
+
+@pytest.fixture(scope="session")
+def finance(meet: Meet, new_shop: Shop) -> Person:
+    """Invited by mail, joined in a browser of their own."""
+    return _joined(meet, new_shop, "finance")
+
+
+@pytest.fixture(scope="session")
+def auditor(meet: Meet, new_shop: Shop) -> Person:
+    """Invited by mail, joined in a browser of their own."""
+    return _joined(meet, new_shop, "auditor")
+
+
+@pytest.fixture(scope="session")
+def demo_owner(meet: Meet) -> Person:
+    """The owner of the demo shop, logged in, in Chinese."""
+    person = meet(language="zh-hans")
+    pages.log_in(person, "owner@demo.example", DEMO_PASSWORD)
+    return person

@@ -1,0 +1,65 @@
+"""Registering: a new owner, a second factor, the first members."""
+
+from __future__ import annotations
+
+import time
+
+from playwright.sync_api import expect
+
+from merchant_portal.tests.journeys import pages
+from merchant_portal.tests.journeys.browsing import Person
+from merchant_portal.tests.journeys.conftest import Meet
+from merchant_portal.tests.journeys.pages import Shop
+
+
+def test_a_new_owner_lands_on_a_dashboard_that_says_what_to_do(meet: Meet) -> None:
+    owner = meet()
+    pages.sign_up(owner, "newcomer@journey.example")
+    page = owner.page
+    pages.fill(page, {"name": "新来的店", "store_name": "第一家"})
+    pages.send(page)
+    steps = page.locator(".steps-item")
+    expect(steps).to_have_count(3)
+    expect(page.locator(".steps-item.is-done")).to_have_count(0)
+    expect(page.locator(".steps-mark.is-now")).to_have_count(1)
+    steps.first.locator("a").first.click()
+    page.wait_for_url("**/platforms/**")
+
+
+def test_a_wrong_password_is_refused(meet: Meet, new_shop: Shop) -> None:
+    stranger = meet()
+    pages.log_in(stranger, new_shop.owner_email, "not-the-pass-phrase")
+    assert "/accounts/login/" in stranger.page.url
+    expect(stranger.page.locator("[role=alert]").first).to_be_visible()
+
+
+def test_a_second_factor_is_switched_on_and_asked_for(meet: Meet) -> None:
+    email = "careful@journey.example"
+    person = meet()
+    pages.sign_up(person, email)
+    page = person.page
+    page.goto("/accounts/2fa/totp/activate/")
+    secret = page.locator("#authenticator_secret").input_value()
+    page.locator('main [name="code"]').fill(pages.totp(secret, time.time()))
+    pages.send(page)
+    # The recovery codes belong to it.
+    page.goto("/accounts/2fa/")
+    assert page.locator('a[href*="totp/deactivate"]').count() == 1
+    again = meet()
+    pages.log_in(again, email)
+    assert "/2fa/authenticate/" in again.page.url
+    again.page.locator('main [name="code"]').first.fill("000000")
+    pages.send(again.page)
+    assert "/2fa/authenticate/" in again.page.url
+    # The code that switched it on is used up; the next window's is taken as well.
+    again.page.locator('main [name="code"]').first.fill(pages.totp(secret, time.time() + 30))
+    pages.send(again.page)
+    assert again.page.url.endswith("/start/"), again.page.url
+
+
+def test_an_invited_cashier_joins(cashier: Person, new_shop: Shop) -> None:
+    page = new_shop.owner.page
+    page.goto(new_shop.url("team/"))
+    expect(page.locator("main table").first).to_contain_text("cashier@journey.example")
+    cashier.page.goto(new_shop.url())
+    expect(cashier.page.locator("body")).to_contain_text(new_shop.name)
