@@ -51,7 +51,7 @@ class _DayForm(forms.Form):
     def __init__(
         self,
         data: Mapping[str, Any] | None = None,
-        files: MultiValueDict[str, UploadedFile] | None = None,
+        files: MultiValueDict[str, UploadedFile[bytes]] | None = None,
         *,
         accounts: Sequence[PlatformAccount],
         yesterday: date,
@@ -98,9 +98,9 @@ class UploadForm(_DayForm):
         widget=forms.FileInput(attrs={"accept": ".csv,.gz,.zip,.txt,text/csv,application/zip"}),
     )
 
-    def clean_file(self) -> UploadedFile:
+    def clean_file(self) -> UploadedFile[bytes]:
         """The file, if it is neither empty nor too large. Raises ValidationError."""
-        file: UploadedFile = self.cleaned_data["file"]
+        file: UploadedFile[bytes] = self.cleaned_data["file"]
         if not file.size:
             raise ValidationError(gettext("The file is empty."), code="empty")
         if file.size > MAX_BYTES:

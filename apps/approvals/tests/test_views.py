@@ -170,7 +170,7 @@ class TestDeciding:
         page = client.get(url("approval_detail", shop, approval.pk))
         assert page.context["digest"] == bytes(approval.digest).hex()
         text = page.content.decode()
-        for shown in ("¥300.00", "茶凉了", payment.order_no, "¥9000.00", "cashier@tea.test"):
+        for shown in ("¥300.00", "茶凉了", payment.order_no, "¥9,000.00", "cashier@tea.test"):
             assert shown in text
 
     def test_nobody_confirms_their_own(self, client: Client, shop: Shop, payment: Payment) -> None:

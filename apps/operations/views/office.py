@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.core.exceptions import BadRequest
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from apps.core import clock
 from apps.core.htmx import render_page
+from apps.core.models import AuditEvent
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.operations.selectors import BadCursor, audit_page, waiting_jobs
-from apps.operations.wording import JOBS
+from apps.operations.wording import ACTIONS, JOBS
+from apps.reports.timeline import Entry, entry_of
 
 
 @require_safe
@@ -23,12 +27,17 @@ def audit_list(request: MerchantRequest) -> HttpResponse:
         )
     except BadCursor as error:
         raise BadRequest from error
+    rows = [(event, _told(event)) for event in page.rows]
     return render_page(
-        request,
-        "operations/audit_list.html",
-        {"page": page, "action": request.GET.get("action", "")},
-        partial="rows",
+        request, "operations/audit_list.html", {"rows": rows, "older": page.older}, partial="rows"
     )
+
+
+def _told(event: AuditEvent) -> Entry:
+    """The event in words: the order's own sentence, or the room's."""
+    entry = entry_of(event)
+    words = ACTIONS.get(event.action)
+    return replace(entry, title=str(words)) if words else entry
 
 
 @require_safe

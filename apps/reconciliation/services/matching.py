@@ -82,7 +82,8 @@ def _match(run: ReconciliationRun, *, earlier_id: int | None) -> _Outcome:
         sums = cursor.fetchone()
         cursor.execute("DROP TABLE recon_link, recon_ours, recon_verdict")
     assert sums is not None  # noqa: S101  # an aggregate always gives one row
-    return _Outcome(*(int(value) for value in sums), neighbours)
+    matched, payments, refunds, theirs, ours, differences = (int(value) for value in sums)
+    return _Outcome(matched, payments, refunds, theirs, ours, differences, neighbours)
 
 
 def _nothing(account: PlatformAccount, day: date) -> NothingToReconcile:

@@ -247,7 +247,7 @@ def difference_resolve(request: MerchantRequest, difference_id: int) -> HttpResp
     difference = _difference_or_404(difference_id)
     form = ResolveForm(request.POST)
     if not form.is_valid():
-        messages.error(request, form.errors["note"][0])
+        messages.error(request, str(form.errors["note"][0]))
         return _back(request, difference)
     services.resolve_difference(
         difference_id=difference.pk,

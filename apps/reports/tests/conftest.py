@@ -51,6 +51,7 @@ def give_back(shop: Shop, payment: Payment, *, minor: int) -> Refund:
     )
     result = RefundResult(
         outcome=Outcome.SUCCEEDED,
+        order_no=payment.order_no,
         refund_no=refund.refund_no,
         platform_refund_no=f"50{refund.pk:026d}",
         amount=Money(minor),

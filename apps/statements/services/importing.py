@@ -291,7 +291,7 @@ def read_file(*, statement_id: int, actor: Actor, now: datetime) -> tuple[Statem
     if statement.content_sealed is None:
         raise FileGone(statement_id)
     content = unseal(
-        statement.content_sealed, merchant_id=statement.merchant_id, purpose="statement"
+        bytes(statement.content_sealed), merchant_id=statement.merchant_id, purpose="statement"
     )
     audit.record(
         action="statement.downloaded",

@@ -15,6 +15,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 from merchant_portal.tests.journeys.browsing import Person
+from merchant_portal.tests.journeys.harness import Portal
 
 PASSWORD = "a-long-pass-phrase-7"
 
@@ -183,3 +184,74 @@ def paid_number(page: Page) -> str:
     number = page.get_by_test_id("order-no").get_attribute("data-number")
     assert number
     return number
+
+
+def pay_in_sheet(page: Page) -> None:
+    """Confirm in WeChat's payment sheet."""
+    sheet = page.get_by_test_id("wallet-sheet")
+    sheet.get_by_test_id("pay").click()
+    sheet.get_by_test_id("done").click()
+
+
+def begin(page: Page, link: str, amount: str, platform: str) -> None:
+    """Open a code in an ordinary browser, type the amount and choose a platform."""
+    page.goto(link)
+    page.get_by_test_id("amount").fill(amount)
+    page.get_by_test_id(f"pay-{platform}").click()
+
+
+def qr_content(page: Page) -> str:
+    """The content of the code on the payer's page."""
+    content = page.get_by_test_id("qr").get_attribute("data-content")
+    assert content
+    return content
+
+
+def in_list(shop: Shop, number: str) -> str:
+    """The state of a payment in the shop's list."""
+    page = shop.owner.page
+    page.goto(shop.url(f"transactions/?q={number}"))
+    row = page.locator("#transactions tbody tr").first
+    expect(row).to_contain_text(number)
+    return str(row.locator("[data-state]").first.get_attribute("data-state"))
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A payment that was made: its number, and its order's number in the addresses."""
+
+    number: str
+    order_id: int
+
+
+def paid_over_native(payer: Person, portal: Portal, shop: Shop, code: Code, amount: str) -> Paid:
+    """Pay an amount by WeChat Pay: the order over the pages, the wallet's part by the control API."""
+    begin(payer.page, code.link, amount, "wechatpay")
+    content = qr_content(payer.page)
+    portal.control("pay", {"platform": "wechatpay", "code": content})
+    expect_state(payer.page, "paid")
+    number = paid_number(payer.page)
+    assert in_list(shop, number) == "succeeded"
+    href = shop.owner.page.locator("#transactions tbody tr").first.get_attribute("data-row-href")
+    assert href
+    return Paid(number, int(href.rstrip("/").rsplit("/", 1)[-1]))
+
+
+# ---------------------------------------------------------------- giving back
+def ask_refund(person: Person, shop: Shop, paid: Paid, amount: str, reason: str = "退货") -> None:
+    """Fill in a refund and press on to the question whether it is right."""
+    page = person.page
+    page.goto(shop.url(f"orders/{paid.order_id}/"))
+    page.locator('.order-actions a[href*="/refunds/new/"]').click()
+    fill(page, {"amount": amount, "reason": reason})
+    send(page)
+
+
+def refund(person: Person, shop: Shop, paid: Paid, amount: str, reason: str = "退货") -> None:
+    """Refund, and stand on the refund's own page."""
+    ask_refund(person, shop, paid, amount, reason)
+    page = person.page
+    expect(page.locator(".confirm-amount")).to_have_text(f"¥{amount}")
+    with page.expect_navigation():
+        page.locator('.confirm-form button[type="submit"]').first.click()
+    assert re.search(r"/refunds/\d+/", page.url), page.locator("main").inner_text()
