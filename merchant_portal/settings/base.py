@@ -39,7 +39,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "csp",
-    "django_filters",
     "django_htmx",
     # The loaders are given below, so the variant that does not rewrite TEMPLATES.
     "template_partials.apps.SimpleAppConfig",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -66,7 +65,7 @@ def give_back(shop: Shop, payment: Payment, *, minor: int) -> Refund:
 
 
 @pytest.fixture
-def books(db: None) -> Iterator[Books]:
+def books(db: None) -> Books:
     """The tea house of the tests, outside its scope."""
     shop = make_shop("tea")
     with inside(shop):

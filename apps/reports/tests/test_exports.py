@@ -215,7 +215,7 @@ class TestDownload:
         assert answer.streaming
         assert answer["Content-Type"] == "text/csv; charset=utf-8"
         assert answer["Content-Disposition"].startswith('attachment; filename="tea-transactions-')
-        rows = table(b"".join(answer))  # type: ignore[call-overload]  # a streaming response
+        rows = table(b"".join(answer))
         assert [row["number"] for row in rows] == [books.refund.refund_no]
         with inside(books.shop):
             event = AuditEvent.objects.get(action="export.downloaded")

@@ -20,7 +20,7 @@ from apps.reports import timeline
 from apps.reports.tests.conftest import Books, signed_in
 
 PAGES = ["", "transactions/", "transactions/sums/", "orders/{order}/"]
-HTMX = {"HTTP_HX_REQUEST": "true"}
+HTMX: dict[str, Any] = {"HTTP_HX_REQUEST": "true"}
 
 
 @pytest.fixture(autouse=True)

@@ -27,27 +27,33 @@
     }, 0);
   });
 
-  document.querySelectorAll("form[data-filters]").forEach(function (form) {
+  function show(form) {
     var period = form.elements.period;
-    var days = form.querySelectorAll('[data-field="date_from"], [data-field="date_to"]');
     if (!period) return;
-    function show() {
-      var dated = form.elements.date_from.value || form.elements.date_to.value;
-      if (period.value === "" && dated) period.value = "custom";
-      days.forEach(function (field) {
-        field.hidden = period.value !== "custom";
-      });
-    }
-    period.addEventListener("change", function () {
-      show();
-      if (period.value === "custom") {
-        form.elements.date_from.focus();
-        return;
-      }
-      form.elements.date_from.value = "";
-      form.elements.date_to.value = "";
-      if (form.hasAttribute("hx-get")) form.requestSubmit();
+    var dated = form.elements.date_from.value || form.elements.date_to.value;
+    if (period.value === "" && dated) period.value = "custom";
+    form.querySelectorAll('[data-field="date_from"], [data-field="date_to"]').forEach(function (field) {
+      field.hidden = period.value !== "custom";
     });
-    show();
+  }
+
+  document.addEventListener("change", function (event) {
+    var form = event.target.form;
+    if (event.target.name !== "period" || !form || !form.matches("[data-filters]")) return;
+    show(form);
+    if (event.target.value === "custom") {
+      form.elements.date_from.focus();
+      return;
+    }
+    form.elements.date_from.value = "";
+    form.elements.date_to.value = "";
+    if (form.hasAttribute("hx-get")) form.requestSubmit();
   });
+
+  /* A step back in the history puts a whole new body in place; the script stays. */
+  function start() {
+    document.querySelectorAll("form[data-filters]").forEach(show);
+  }
+  document.addEventListener("htmx:historyRestore", start);
+  start();
 })();

@@ -11,8 +11,8 @@
   var root = document.querySelector("[data-live]");
   if (!root || !window.htmx) return;
   var kinds = (root.dataset.liveKinds || "payment").split(" ");
-  var pill = document.querySelector("[data-live-pill]");
-  var note = document.querySelector("[data-live-note]");
+  var pill;
+  var note;
   var waiting = new Set();
   var timer = 0;
   var noteTimer = 0;
@@ -21,8 +21,15 @@
   var known = null;
   var unfolded = [];
 
+  /* A step back in the history puts a whole new body in place; the script stays. */
+  function look() {
+    root = document.querySelector("[data-live]") || root;
+    pill = document.querySelector("[data-live-pill]");
+    note = document.querySelector("[data-live-note]");
+  }
+
   function paused() {
-    if (root.querySelector("[data-live-older]") || document.querySelector(".modal.show")) return true;
+    if (root.querySelector("[data-live-older], [data-error-summary]") || document.querySelector(".modal.show")) return true;
     var selection = window.getSelection();
     if (selection && !selection.isCollapsed && root.contains(selection.anchorNode)) return true;
     var active = document.activeElement;
@@ -105,7 +112,7 @@
     });
   }
 
-  root.addEventListener("htmx:afterSwap", function (event) {
+  document.addEventListener("htmx:afterSwap", function (event) {
     if (event.target !== root) return;
     unfolded.forEach(function (id) {
       var fold = document.getElementById(id);
@@ -129,22 +136,29 @@
     });
   });
 
-  if (pill)
-    pill.addEventListener("click", function () {
-      var older = root.querySelector("[data-live-older]");
-      if (older) {
-        window.location.assign(older.dataset.liveOlder);
-        return;
-      }
-      if (window.getSelection()) window.getSelection().removeAllRanges();
-      if (document.activeElement) document.activeElement.blur();
-      refresh();
-    });
+  document.addEventListener("click", function (event) {
+    if (!event.target.closest("[data-live-pill]")) return;
+    var older = root.querySelector("[data-live-older]");
+    if (older) {
+      window.location.assign(older.dataset.liveOlder);
+      return;
+    }
+    if (window.getSelection()) window.getSelection().removeAllRanges();
+    if (document.activeElement) document.activeElement.blur();
+    refresh();
+  });
+
+  document.addEventListener("htmx:historyRestore", function () {
+    look();
+    waiting.clear();
+    showPill();
+  });
 
   if (root.dataset.liveEvery)
     setInterval(function () {
       if (root.dataset.liveEvery) soon();
     }, Number(root.dataset.liveEvery) * 1000);
 
+  look();
   connect();
 })();

@@ -1,0 +1,187 @@
+"""Bills fetched by the clock and by hand, over the connector's real HTTP calls' outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from apps.core.models import Due
+from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
+from apps.payments.tests.factories import make_account
+from apps.platforms.connectors.wechatpay.connector import WechatpayGateway
+from apps.platforms.gateway import (
+    PlatformRejected,
+    PlatformUnavailable,
+    StatementEmpty,
+    StatementFile,
+    StatementKind,
+    StatementNotReady,
+)
+from apps.platforms.models import PlatformAccount
+from apps.statements import services
+from apps.statements.models import FetchState, Statement, StatementDay
+from apps.statements.services import StatementRefused
+from apps.statements.tests.bills import wechat_bill
+from apps.statements.tests.test_import import ACTOR, BACK, DAY, PAID
+
+pytestmark = pytest.mark.django_db
+
+
+class Platform:
+    """What the platform answers next to a wish for a bill."""
+
+    answer: Exception | bytes = b""
+    asked: int = 0
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    said = Platform()
+
+    def fetch(_self: WechatpayGateway, **_day: Any) -> StatementFile:
+        said.asked += 1
+        if isinstance(said.answer, Exception):
+            raise said.answer
+        return StatementFile(filename="fetched.csv", content=said.answer)
+
+    # The wire itself is tested with the connectors, against a server on a socket.
+    monkeypatch.setattr(WechatpayGateway, "fetch_statement", fetch)
+    return said
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return make_shop()
+
+
+@pytest.fixture
+def account(shop: Shop) -> PlatformAccount:
+    with inside(shop):
+        return make_account(shop)
+
+
+def expected(account: PlatformAccount) -> StatementDay:
+    return services.expect_day(account_id=account.pk, kind=StatementKind.TRADE, day=DAY)
+
+
+def test_the_clock_fetches_until_the_bill_is_there(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    with inside(shop):
+        day = expected(account)
+        platform.answer = StatementNotReady("账单生成中", code="STATEMENT_CREATING")
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == NOW + timedelta(minutes=30)
+        day.refresh_from_db()
+        assert (day.state, day.attempts, day.last_tried_at) == (FetchState.WAITING, 1, NOW)
+        platform.answer = PlatformUnavailable("no", code="timeout")
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == NOW + timedelta(minutes=30)
+        day.refresh_from_db()
+        assert (day.state, day.attempts) == (FetchState.FAILED, 2)
+        assert day.detail
+        platform.answer = wechat_bill([PAID])
+        assert services.fetch_statement(day_id=day.pk, now=NOW) is None
+        day.refresh_from_db()
+        assert (day.state, day.detail) == (FetchState.IMPORTED, "")
+        assert Statement.objects.get().uploaded_by is None
+        # Done: the platform is left alone.
+        assert services.fetch_statement(day_id=day.pk, now=NOW) is None
+        assert platform.asked == 3
+
+
+def test_an_unreadable_answer_stores_nothing_and_is_tried_again(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    with inside(shop):
+        day = expected(account)
+        platform.answer = wechat_bill([PAID], merchant_no="1900000002")
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == NOW + timedelta(minutes=30)
+        day.refresh_from_db()
+        assert day.state == FetchState.FAILED
+        assert Statement.objects.count() == 0
+
+
+def test_an_empty_day_is_matched_as_such(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    with inside(shop):
+        day = expected(account)
+        platform.answer = StatementEmpty()
+        assert services.fetch_statement(day_id=day.pk, now=NOW) is None
+        day.refresh_from_db()
+        assert day.state == FetchState.EMPTY
+        assert Due.objects.get().task == "reconciliation.run"
+
+
+def test_after_a_week_it_gives_up(shop: Shop, account: PlatformAccount, platform: Platform) -> None:
+    with inside(shop):
+        day = expected(account)
+        platform.answer = PlatformRejected("无权限", code="NO_AUTH")
+        late = NOW + timedelta(days=6)
+        assert services.fetch_statement(day_id=day.pk, now=late) == late + timedelta(minutes=30)
+        assert services.fetch_statement(day_id=day.pk, now=late + timedelta(days=1)) is None
+
+
+def test_by_hand_a_missing_bill_is_asked_for_again_later(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    how: dict[str, Any] = {"account_id": account.pk, "kind": StatementKind.TRADE, "actor": ACTOR}
+    with inside(shop):
+        platform.answer = StatementNotReady("账单生成中", code="STATEMENT_CREATING")
+        result = services.fetch_now(**how, day=DAY, now=NOW)
+        assert result.state == FetchState.WAITING
+        due = Due.objects.get()
+        assert (due.task, due.due_at) == ("statements.fetch", NOW + timedelta(minutes=30))
+        platform.answer = wechat_bill([PAID])
+        assert services.fetch_now(**how, day=DAY, now=NOW).is_new
+        assert [row.task for row in Due.objects.all()] == ["reconciliation.run"]
+        # Once more: the same file; then a corrected one; then trouble, which leaves what is there.
+        later = NOW + timedelta(hours=1)
+        assert not services.fetch_now(**how, day=DAY, now=later).is_new
+        platform.answer = wechat_bill([PAID, BACK])
+        assert services.fetch_now(**how, day=DAY, now=later).is_new
+        platform.answer = PlatformUnavailable("no", code="timeout")
+        assert services.fetch_now(**how, day=DAY, now=later).state == FetchState.FAILED
+        assert StatementDay.objects.get().state == FetchState.IMPORTED
+        assert Statement.objects.count() == 2
+        assert not Due.objects.filter(task="statements.fetch").exists()
+
+
+def test_today_is_refused_before_the_platform_is_asked(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    with inside(shop):
+        with pytest.raises(StatementRefused):
+            services.fetch_now(
+                account_id=account.pk,
+                kind=StatementKind.TRADE,
+                day=DAY + timedelta(days=1),
+                actor=ACTOR,
+                now=NOW,
+            )
+        assert platform.asked == 0
+        assert StatementDay.objects.count() == 0
+
+
+def test_the_morning_plans_yesterday_once_and_makes_up_for_missed_days(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    early = datetime(2026, 11, 24, 2, 4, tzinfo=UTC)
+    with inside(shop):
+        make_account(shop, merchant_no="1900000002")
+        PlatformAccount.objects.exclude(pk=account.pk).update(is_active=False)
+        PlatformAccount.objects.filter(pk=account.pk).update(
+            created_at=datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+        )
+        assert services.plan_yesterday(now=early) == 0
+        assert services.plan_yesterday(now=early + timedelta(minutes=1)) == 1
+        assert services.plan_yesterday(now=NOW) == 0
+        assert StatementDay.objects.get().day == DAY
+        assert Due.objects.get().task == "statements.fetch"
+        # Three days later, after nothing ran.
+        assert services.plan_yesterday(now=NOW + timedelta(days=3)) == 3
+        assert StatementDay.objects.count() == 4
+        # Long after, a week at most.
+        assert services.plan_yesterday(now=NOW + timedelta(days=60)) == 7
