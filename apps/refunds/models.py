@@ -77,6 +77,11 @@ class Refund(MerchantScoped):
         db_persist=True,
     )
     platform_refund_no = models.CharField(max_length=64, default="")
+    platform_refund_no_reversed = models.GeneratedField(
+        expression=models.Func("platform_refund_no", function="REVERSE"),
+        output_field=models.CharField(max_length=64),
+        db_persist=True,
+    )
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3, default="CNY")
     fee_minor = models.BigIntegerField(default=0)
@@ -125,4 +130,7 @@ class Refund(MerchantScoped):
             models.Index(fields=["merchant_id", "booked_date"], name="refunds_booked"),
             models.Index(fields=["merchant_id", "refund_no_reversed"], name="refunds_no_tail"),
             models.Index(fields=["merchant_id", "platform_refund_no"], name="refunds_platform_no"),
+            models.Index(
+                fields=["merchant_id", "platform_refund_no_reversed"], name="refunds_platform_tail"
+            ),
         ]

@@ -45,6 +45,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("platform_refund_no", models.CharField(default="", max_length=64)),
+                (
+                    "platform_refund_no_reversed",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=models.Func("platform_refund_no", function="REVERSE"),
+                        output_field=models.CharField(max_length=64),
+                    ),
+                ),
                 ("amount_minor", models.BigIntegerField()),
                 ("currency", models.CharField(default="CNY", max_length=3)),
                 ("fee_minor", models.BigIntegerField(default=0)),
@@ -156,6 +164,10 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(
                         fields=["merchant_id", "platform_refund_no"], name="refunds_platform_no"
+                    ),
+                    models.Index(
+                        fields=["merchant_id", "platform_refund_no_reversed"],
+                        name="refunds_platform_tail",
                     ),
                 ],
                 "constraints": [

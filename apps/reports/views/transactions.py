@@ -131,7 +131,7 @@ def transaction_list(request: MerchantRequest) -> HttpResponse:
         "sums": sums,
         "query": query.urlencode(),
         "sized_query": sized.urlencode(),
-        "here": f"{request.path}?{query.urlencode()}",
+        "here": f"{request.path}?{query.urlencode()}" if query else request.path,
         "sizes": PAGE_SIZES,
         "size": _size(request),
         "has_accounts": bool(names.accounts),

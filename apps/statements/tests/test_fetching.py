@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,7 +37,7 @@ class Platform:
 
 
 @pytest.fixture
-def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def platform(monkeypatch: pytest.MonkeyPatch) -> Platform:
     said = Platform()
 
     def fetch(_self: WechatpayGateway, **_day: Any) -> StatementFile:

@@ -9,8 +9,14 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    sync_playwright,
+)
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -68,7 +74,6 @@ class Person:
             options |= {"viewport": {"width": 390, "height": 844}, "user_agent": _PHONE_AGENT}
         self.base = base
         self.troubles: list[str] = []
-        self.used_by = ""
         self.context: BrowserContext = browser.new_context(**options)
         self.context.set_default_timeout(10_000)
         self.context.add_init_script(_WATCH_POLICY)

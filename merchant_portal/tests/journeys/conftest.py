@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from merchant_portal.tests.journeys import pages
 from merchant_portal.tests.journeys.browsing import Person, chromium, launched
 from merchant_portal.tests.journeys.harness import (
     DEMO_PASSWORD,
+    FIGURES,
     SMALL_DEMO,
     Portal,
     running_portal,
+    tell,
 )
 from merchant_portal.tests.journeys.pages import Code, Shop
 
@@ -32,6 +35,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what the journeys measured."""
+    if FIGURES:
+        terminalreporter.section("what the journeys measured")
+        for line in FIGURES:
+            terminalreporter.write_line(line)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """Show what the servers wrote and where everybody stood when a journey fails."""
@@ -43,9 +54,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
         report.sections.append(("pages", "\n".join(places)))
         report.sections.append(("logs", _running[0].logs()))
         for number, person in enumerate(_everybody):
-            if person.used_by == item.nodeid:
-                for page in person.context.pages:
-                    page.screenshot(path=_running[0].data / f"{item.name}-{number}.png")
+            for tab, page in enumerate(person.context.pages):
+                if not page.url.startswith("about:"):
+                    name = re.sub(r"\W+", "-", f"{item.name}-{number}-{tab}")
+                    page.screenshot(path=_running[0].data / f"{name}.png")
         report.sections.append(("pictures", str(_running[0].data)))
     return report
 
@@ -56,7 +68,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     if chromium() is None:
         pytest.skip("no Chromium")
     with running_portal(tmp_path_factory.mktemp("portal"), *SMALL_DEMO) as portal:
-        print(f"\nready after {portal.seconds:.1f} s at {portal.address}")
+        tell(f"ready after {portal.seconds:.1f} s")
         _running.append(portal)
         yield portal
         _running.clear()
@@ -85,10 +97,8 @@ def meet(browser: Browser, portal: Portal) -> Iterator[Meet]:
 
 
 @pytest.fixture(autouse=True)
-def no_trouble(portal: Portal, request: pytest.FixtureRequest) -> Iterator[None]:
+def no_trouble(portal: Portal) -> Iterator[None]:
     """No page of any journey breaks the policy, writes an error to the console or answers 5xx."""
-    for person in _everybody:
-        person.used_by = request.node.nodeid
     yield
     troubles = [trouble for person in _everybody for trouble in person.troubles]
     for person in _everybody:
@@ -118,6 +128,10 @@ def new_shop(meet: Meet) -> Shop:
     assert page.url.endswith("/start/"), page.url
     pages.fill(page, {"name": "旅途书店", "name_en": "Journey Books", "store_name": "南门店"})
     pages.send(page)
+    # The dashboard says what to do next: connect, print, take the first payment.
+    expect(page.locator(".steps-item")).to_have_count(3)
+    expect(page.locator(".steps-item.is-done")).to_have_count(0)
+    expect(page.locator(".steps-mark.is-now")).to_have_count(1)
     parts = page.url.rstrip("/").split("/")
     assert parts[-2] == "m", page.url
     return Shop(slug=parts[-1], name="旅途书店", owner=owner, owner_email=email)
@@ -168,20 +182,28 @@ def fixed_code(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Code:
     return _printed(shop, tmp_path_factory.mktemp("codes"), "明信片", "8.80")
 
 
+@pytest.fixture(scope="session")
+def _customer_with_phone(meet: Meet) -> Person:
+    return meet(phone=True)
+
+
+@pytest.fixture(scope="session")
+def _customer_at_desk(meet: Meet) -> Person:
+    return meet()
+
+
 @pytest.fixture
-def phone(meet: Meet) -> Iterator[Person]:
+def phone(_customer_with_phone: Person) -> Iterator[Person]:
     """A customer's phone."""
-    person = meet(phone=True)
-    yield person
-    person.page.goto("about:blank")
+    yield _customer_with_phone
+    _customer_with_phone.page.goto("about:blank")
 
 
 @pytest.fixture
-def guest(meet: Meet) -> Iterator[Person]:
+def guest(_customer_at_desk: Person) -> Iterator[Person]:
     """A customer at a desktop browser."""
-    person = meet()
-    yield person
-    person.page.goto("about:blank")
+    yield _customer_at_desk
+    _customer_at_desk.page.goto("about:blank")
 
 
 def _joined(meet: Meet, shop: Shop, role: str) -> Person:

@@ -28,8 +28,11 @@ def fill(page: Page, values: Mapping[str, str]) -> None:
 
 def send(page: Page) -> None:
     """Press the main button of the page's form and wait for the next page."""
+    button = page.locator("main form").locator(
+        ".btn-primary[type=submit], .btn-danger[type=submit]"
+    )
     with page.expect_navigation():
-        page.locator('main form button.btn-primary[type="submit"]').first.click()
+        button.first.click()
 
 
 def field_errors(page: Page, name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from merchant_portal.tests.journeys import pages
-from merchant_portal.tests.journeys.harness import Portal
+from merchant_portal.tests.journeys.harness import Portal, tell
 from merchant_portal.tests.journeys.pages import Shop
 
 SECRETS = ("private_key", "api_v3_key", "app_secret")
@@ -28,7 +28,7 @@ def test_a_strangers_key_is_refused_at_its_field(
     pages.send(page)
     assert f"/connect/{platform}/" in page.url
     words = pages.field_errors(page, "private_key")
-    print(platform, "says:", words)
+    tell(f"{platform} says: {words}")
     assert len(words) > 15
     assert other["private_key"] not in page.content()
     page.goto(new_shop.url("platforms/"))

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from merchant_portal.tests.journeys import pages
 from merchant_portal.tests.journeys.browsing import Person
-from merchant_portal.tests.journeys.harness import Portal
+from merchant_portal.tests.journeys.harness import Portal, tell
 from merchant_portal.tests.journeys.pages import Code, Shop
 
 
@@ -39,8 +39,8 @@ def test_a_payment_appears_on_the_open_page_within_a_second(
     answered = time.monotonic()
     wait_for_paid(page, paid["out_trade_no"], 5)
     seconds = time.monotonic() - began
-    print(
-        f"\nlive: {seconds:.2f} s after the wallet's tap ({answered - began:.2f} s of it the wallet)"
+    tell(
+        f"live: {seconds:.2f} s after the wallet's tap ({answered - began:.2f} s of it the wallet)"
     )
     assert seconds < 3
     page.close()
@@ -62,7 +62,7 @@ def test_payments_arrive_without_notifications(
     paid = portal.control("pay", {"platform": "wechatpay", "code": content})
     began = time.monotonic()
     wait_for_paid(page, paid["out_trade_no"], 25)
-    print(f"\nwithout notifications: {time.monotonic() - began:.1f} s after the wallet's tap")
+    tell(f"without notifications: {time.monotonic() - began:.1f} s after the wallet's tap")
     assert portal.control(f"notices?out_trade_no={paid['out_trade_no']}")["notices"] == []
     page.close()
 
@@ -83,5 +83,5 @@ def test_payments_arrive_though_the_broker_lost_everything(
     paid = portal.control("pay", {"platform": "wechatpay", "code": content})
     began = time.monotonic()
     wait_for_paid(page, paid["out_trade_no"], 40)
-    print(f"\nwith a wiped broker: {time.monotonic() - began:.1f} s after the wallet's tap")
+    tell(f"with a wiped broker: {time.monotonic() - began:.1f} s after the wallet's tap")
     page.close()

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from merchant_portal.tests.journeys import pages
 from merchant_portal.tests.journeys.browsing import Person
+from merchant_portal.tests.journeys.harness import tell
 
 RECONCILIATION = "/m/demo/reconciliation/"
 
@@ -33,7 +34,7 @@ def test_every_fen_of_the_bill_is_explained(demo_owner: Person) -> None:
     assert bill == books + sum(differences)
     expect(page.locator(".equation-rest")).not_to_have_class(re.compile("is-wrong"))
     matched = int(page.locator(".stat-value").first.inner_text().replace(",", ""))
-    print(f"\nmatched {matched} rows; bill {bill} = books {books} + {differences} fen")
+    tell(f"matched {matched} rows; bill {bill} = books {books} + {differences} fen")
     assert matched > 0
 
 
@@ -48,9 +49,7 @@ def test_a_difference_is_marked_as_resolved(demo_owner: Person) -> None:
             break
     entry = page.locator(".diff", has=page.locator(".diff-form")).first
     name = entry.get_attribute("id")
-    entry.locator("summary", has_text="已").first.click() if False else entry.locator(
-        "details:has(.diff-form) summary"
-    ).click()
+    entry.locator("details:has(.diff-form) summary").click()
     entry.locator('[name="note"]').fill("平台已确认")
     entry.locator(".diff-form button").click()
     expect(page.locator(f"#{name}")).to_contain_text("平台已确认")
@@ -80,7 +79,7 @@ def test_a_wrong_file_is_refused_with_a_sentence(
     pages.send(page)
     assert "/statements/upload/" in page.url
     words = page.locator("main .errorlist li, main .invalid-feedback").first.inner_text()
-    print(f"\n{kind}: {words}")
+    tell(f"{kind}: {words}")
     assert len(words) > 4
     page.goto(run)
     assert page.locator("main").inner_text() == before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from merchant_portal.tests.journeys import pages
@@ -30,14 +29,14 @@ def test_a_small_refund_is_sent_at_once(
     expect(page.locator(".order-refunded")).to_contain_text("¥5.00")
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "0.001", "20.01", "1000000000000"])
 def test_what_cannot_be_refunded_is_refused(
-    portal: Portal, shop: Shop, open_code: Code, guest: Person, amount: str
+    portal: Portal, shop: Shop, open_code: Code, guest: Person
 ) -> None:
     paid = pages.paid_over_native(guest, portal, shop, open_code, "20.00")
-    pages.ask_refund(shop.owner, shop, paid, amount)
     page = shop.owner.page
-    assert len(pages.field_errors(page, "amount")) > 10
+    for amount in ("0", "-1", "0.001", "20.01", "1000000000000"):
+        pages.ask_refund(shop.owner, shop, paid, amount)
+        assert len(pages.field_errors(page, "amount")) > 10, amount
     page.goto(shop.url(f"orders/{paid.order_id}/"))
     expect(page.locator(".refund")).to_have_count(0)
 
@@ -90,7 +89,7 @@ def test_nobody_confirms_their_own_request(
         form={"digest": digest, "decision": "approve", "csrfmiddlewaretoken": token},
         headers={"Referer": page.url},
     )
-    print("\nown request:", answer.status)
+    assert answer.status < 500
     page.goto(refund)
     wait_for_state(page, "waiting")
     # The other member refuses, with a reason; nothing moves.

@@ -19,6 +19,7 @@
   var last = 0;
   var lost = false;
   var known = null;
+  var fresh = new Map();
   var unfolded = [];
 
   /* A step back in the history puts a whole new body in place; the script stays. */
@@ -121,7 +122,9 @@
     unfolded = [];
     if (known) {
       root.querySelectorAll("[data-key]").forEach(function (row) {
-        if (!known.has(row.dataset.key)) row.classList.add("row-new");
+        var key = row.dataset.key;
+        if (!known.has(key)) fresh.set(key, Date.now() + 2500);
+        if ((fresh.get(key) || 0) > Date.now()) row.classList.add("row-new");
       });
       known = null;
     }
