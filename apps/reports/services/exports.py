@@ -232,7 +232,7 @@ def export_summary(
     sums = sum_transactions(filters)
     machine = HEADERS[headers] is None
     with override(HEADERS[headers] or "en"):
-        titles = [gettext("Item"), gettext("Count"), gettext("Amount (yuan)"), gettext("Note")]
+        titles = [gettext("Item"), gettext("Count"), gettext("Amount (yuan)"), gettext("Remark")]
         filter_word, made_word = gettext("Filter"), gettext("Made")
         lines = [["item", "count", "amount_yuan", "note"] if machine else titles]
         for name, title, count, minor in _summary_rows(sums):
