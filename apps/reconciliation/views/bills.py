@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from apps.core import clock
 from apps.merchants.access import MerchantRequest, merchant_view
@@ -153,9 +153,12 @@ def _to_run(request: MerchantRequest, *, account_id: int, day: date) -> HttpResp
 
 
 @merchant_view("reconciliation.manage")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def statement_fetch(request: MerchantRequest) -> HttpResponse:
-    """Ask the platform for one day's trade bill now, and match it."""
+    """Ask the platform for one day's trade bill now, and match it. A reload of its answer leads to the form."""
+    if request.method != "POST":
+        url = reverse("statements:statement_upload", args=[request.merchant.slug])
+        return redirect(f"{url}#fetch")
     form = FetchForm(request.POST, accounts=_accounts(), yesterday=_yesterday(), prefix="fetch_")
     if not form.is_valid():
         return _page(request, fetch=form, status=422)
