@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.core.models import AuditEvent, AuditSeal
 from apps.core.tenancy import current_scope
@@ -112,7 +112,13 @@ def _digest(previous: bytes, from_at: datetime, to_at: datetime) -> tuple[bytes,
 @transaction.atomic
 def seal(*, now: datetime) -> AuditSeal | None:
     """Seal the merchant's rows recorded since the last seal and at least five minutes old; None if there are none."""
-    last = AuditSeal.objects.order_by("-sequence").select_for_update().first()
+    # Not FOR UPDATE: the application's role may not even lock rows of an append-only table.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"seal/{current_scope().merchant_id}"],
+        )
+    last = AuditSeal.objects.order_by("-sequence").first()
     from_at = last.to_at if last else datetime(2000, 1, 1, tzinfo=UTC)
     to_at = now - SEAL_AFTER
     if to_at <= from_at:

@@ -76,17 +76,21 @@ def finish(claim: Claim, *, next_at: datetime | None) -> None:
     if next_at is None:
         changed = mine.delete()[0]
     else:
-        changed = mine.update(due_at=next_at, claimed_until=None, last_error="")
+        # A good run ends the series: otherwise the tenth poll's first failure would wait an hour.
+        changed = mine.update(due_at=next_at, claimed_until=None, attempts=0, last_error="")
     if not changed:
         Due.objects.filter(pk=claim.due_id).update(claimed_until=None, attempts=0)
 
 
 def fail(claim: Claim, *, now: datetime, error: str) -> None:
-    """End a claim after an error: try again later, waiting longer each time, and keep the reason for the jobs page."""
+    """End a claim after an error: try again later, waiting longer each time, and keep the reason for the jobs page.
+
+    What was asked for meanwhile keeps its own time.
+    """
     wait = BACKOFF_SECONDS[min(claim.attempts, len(BACKOFF_SECONDS)) - 1]
-    Due.objects.filter(pk=claim.due_id).update(
-        due_at=now + timedelta(seconds=wait), claimed_until=None, last_error=error[:200]
-    )
+    row = Due.objects.filter(pk=claim.due_id)
+    row.filter(revision=claim.revision).update(due_at=now + timedelta(seconds=wait))
+    row.update(claimed_until=None, last_error=error[:200])
 
 
 def forget(*, task: str, merchant_id: int, subject_id: int) -> None:

@@ -72,6 +72,27 @@ def test_failures_wait_longer_each_time_and_keep_the_reason(db: None) -> None:
     assert Due.objects.get().last_error == "platform down"
 
 
+def test_a_good_run_ends_the_series_of_failures(db: None) -> None:
+    ask()
+    now = NOW
+    for _ in range(10):
+        [claim] = outbox.claim(now=now, limit=1)
+        outbox.finish(claim, next_at=now + MINUTE)
+        now += MINUTE
+    [claim] = outbox.claim(now=now, limit=1)
+    outbox.fail(claim, now=now, error="blip")
+    assert Due.objects.get().due_at == now + timedelta(seconds=5)
+
+
+def test_a_failure_does_not_put_off_what_was_asked_for_meanwhile(db: None) -> None:
+    ask()
+    [claim] = outbox.claim(now=NOW, limit=1)
+    ask()
+    outbox.fail(claim, now=NOW, error="blip")
+    row = Due.objects.get()
+    assert (row.due_at, row.claimed_until, row.last_error) == (NOW, None, "blip")
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("skip_locked", [True, False])
 def test_two_claimers_at_once(skip_locked: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -10,8 +11,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from psycopg import errors
 
+from apps.core import audit, clock
+from apps.core.tenancy import enter_scope
 from apps.merchants.tests.factories import Shop, make_shop
 from apps.operations.privileges import grant_role
+from apps.payments.tests.factories import make_account, make_paid
 
 ROLE = "portal_app_test"
 
@@ -77,6 +81,28 @@ def test_the_application_role(
     for statement in refused:
         with pytest.raises(errors.InsufficientPrivilege):
             session.execute(statement)
+
+
+def test_the_portal_itself_works_under_that_role(
+    application: tuple[Shop, psycopg.Connection[tuple[object, ...]]],
+) -> None:
+    """Even reading FOR UPDATE needs a right that append-only tables do not give."""
+    shop, _session = application
+    with connect("postgres") as root:
+        root.execute(f"GRANT {ROLE} TO portal")
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET ROLE {ROLE}")
+    try:
+        with enter_scope(shop.scope):
+            make_paid(shop, make_account(shop))
+            later = clock.now() + timedelta(days=1)
+            assert [audit.seal(now=later + timedelta(days=n)) is None for n in (0, 1)] == [
+                False,
+                True,
+            ]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
 
 
 def test_a_role_that_does_not_exist_is_named(db: None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.cache import cache
+from django.db import DatabaseError
 from django.test import Client
+from redis.exceptions import RedisError
 
 from apps.core import audit, clock, outbox
 from apps.core.audit import Actor
@@ -33,6 +35,19 @@ def test_ready_needs_a_tick_of_beat_through_a_worker(db: None, client: Client) -
     }
     health.beat_now(now=clock.now() - timedelta(minutes=2))
     assert client.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize("kind", [DatabaseError, RedisError])
+def test_not_being_ready_tells_strangers_no_host_or_role(
+    db: None, client: Client, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def broken(now: datetime) -> str:
+        raise kind('connection to "10.1.2.3" failed for user "portal_app"')
+
+    monkeypatch.setitem(health.CHECKS, "beat", broken)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["beat"] == f"{kind.__name__}, see the log"
 
 
 def test_metrics_are_for_this_machine_only(client: Client) -> None:

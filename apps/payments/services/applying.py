@@ -160,6 +160,9 @@ def apply_payment_result(
     """
     payment = Payment.objects.select_related("account").get(pk=payment_id)
     _check(payment, result)
+    if result.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}:
+        # The order's row first, then its payments', as everywhere: the other way round this and ``close_order`` deadlock.
+        Order.objects.select_for_update(no_key=True).get(pk=payment.order_id)
     if result.outcome is Outcome.SUCCEEDED:
         changed = _succeed(payment, result, via=via, now=now, actor=actor)
     else:

@@ -12,6 +12,7 @@ from django.db import transaction
 from apps.core import audit, clock, live, outbox
 from apps.core.audit import Actor
 from apps.core.doors import make_door, new_token
+from apps.core.encryption import keyed_hash
 from apps.core.money import MAX_AMOUNT_MINOR, Money
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment
 from apps.payments.services.applying import apply_payment_result
@@ -137,9 +138,10 @@ def prepare_payment(
     alive = Payment.objects.filter(
         order_id=order.pk, account_id=account_id, product=product, state__in=OPEN_STATES
     ).order_by("-pk")
+    payer = _payer_mark(payer_id, merchant_id=order.merchant_id)
     for payment in alive:
         # A handover inside a wallet is good for the one payer it was signed for.
-        if payment.handover.get("payer", "") == payer_id:
+        if payment.handover.get("payer", "") == payer:
             return payment
     payment = Payment.objects.create(
         order=order,
@@ -153,7 +155,7 @@ def prepare_payment(
         currency=order.currency,
         created_at=now,
         expires_at=order.expires_at,
-        handover={"payer": payer_id} if payer_id else {},
+        handover={"payer": payer} if payer else {},
     )
     audit.record(
         action="payment.created",
@@ -179,12 +181,17 @@ def prepare_payment(
     return payment
 
 
-def _kept(handover: Handover, payer_id: str) -> dict[str, Any]:
+def _payer_mark(payer_id: str, *, merchant_id: int) -> str:
+    """What is kept of a payer's id: the same keyed hash as in ``Payment.payer_hash``; "" for none."""
+    return keyed_hash(payer_id, merchant_id=merchant_id, purpose="payer") if payer_id else ""
+
+
+def _kept(handover: Handover, payer: str) -> dict[str, Any]:
     kept: dict[str, Any] = {
         "qr_content": handover.qr_content,
         "redirect_url": handover.redirect_url,
         "invoke": dict(handover.invoke),
-        "payer": payer_id,
+        "payer": payer,
     }
     return {name: value for name, value in kept.items() if value}
 
@@ -249,7 +256,8 @@ def hand_over(
         raise HandoverFailed(
             str(messages.explain(payment.platform, code, fallback=str(error))), final=True
         ) from error
-    Payment.objects.filter(pk=payment.pk).update(handover=_kept(handover, payer_id))
+    payer = _payer_mark(payer_id, merchant_id=payment.merchant_id)
+    Payment.objects.filter(pk=payment.pk).update(handover=_kept(handover, payer))
     apply_payment_result(payment_id=payment.pk, result=result, via="start", now=now, actor=actor)
     payment.refresh_from_db()
     return payment

@@ -25,8 +25,9 @@ SCHEDULE = (
     (timedelta(minutes=30), timedelta(minutes=1)),
 )
 SLOWEST = timedelta(minutes=5)
-#: Between two tries to close what is past its time.
+#: Between two tries to close what is past its time: at first, and at most.
 CLOSE_RETRY = timedelta(seconds=15)
+CLOSE_RETRY_SLOWEST = timedelta(hours=1)
 
 
 def poll_delay(*, age: timedelta) -> timedelta:
@@ -35,6 +36,11 @@ def poll_delay(*, age: timedelta) -> timedelta:
         if age < until:
             return delay
     return SLOWEST
+
+
+def _close_delay(*, late: timedelta) -> timedelta:
+    """How long to wait until the next try to close what is ``late``: a platform that refuses for good is asked rarely."""
+    return min(max(CLOSE_RETRY, late / 4), CLOSE_RETRY_SLOWEST)
 
 
 def _note(payment: Payment, *, now: datetime, message: str) -> None:
@@ -104,7 +110,7 @@ def poll_payment(*, payment_id: int, now: datetime) -> datetime | None:
     if payment.state not in OPEN_STATES:
         return None
     if closing:
-        return now + CLOSE_RETRY
+        return now + _close_delay(late=now - payment.expires_at)
     return min(now + poll_delay(age=now - payment.created_at), payment.expires_at)
 
 
@@ -115,4 +121,6 @@ def expire_order(*, order_id: int, now: datetime) -> datetime | None:
         return None
     if order.expires_at > now:
         return order.expires_at
-    return None if settle_order(order_id=order_id, now=now) else now + CLOSE_RETRY
+    if settle_order(order_id=order_id, now=now):
+        return None
+    return now + _close_delay(late=now - order.expires_at)

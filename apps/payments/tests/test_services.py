@@ -189,6 +189,36 @@ def test_an_order_waits_for_an_attempt_that_may_still_be_paid(
     assert Order.objects.get(pk=payment.order_id).state == OrderState.CLOSED
 
 
+def test_what_cannot_be_closed_is_tried_less_and_less(shop: Shop, account: PlatformAccount) -> None:
+    payment = make_payment(shop, account)
+    waits = []
+    for late in (0, 60, 600, 86_400, 30 * 86_400):
+        now = payment.expires_at + timedelta(seconds=late)
+        again = services.expire_order(order_id=payment.order_id, now=now)
+        assert again is not None
+        waits.append((again - now).total_seconds())
+    assert waits == [15, 15, 150, 3600, 3600]
+
+
+def test_a_payers_id_is_kept_as_a_hash_only(shop: Shop, account: PlatformAccount) -> None:
+    order = make_order(shop)
+
+    def prepare(payer_id: str) -> Payment:
+        return services.prepare_payment(
+            order_id=order.pk,
+            account_id=account.pk,
+            product=Product.IN_APP,
+            now=NOW,
+            actor=PAYER,
+            payer_id=payer_id,
+        )
+
+    payment = prepare("oPayer-in-clear")
+    assert "oPayer-in-clear" not in str(payment.handover)
+    assert prepare("oPayer-in-clear").pk == payment.pk
+    assert prepare("oAnother").pk != payment.pk
+
+
 def test_giving_up_asks_the_platform_at_once(shop: Shop, account: PlatformAccount) -> None:
     payment = make_payment(shop, account)
     later = NOW + timedelta(minutes=1)

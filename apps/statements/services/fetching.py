@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.core import clock, outbox
 from apps.core.audit import Actor
+from apps.payments.models import Payment, PaymentState
 from apps.platforms import messages
 from apps.platforms.gateway import (
     NotSupported,
@@ -39,6 +41,8 @@ READY_AT = {
 RETRY = timedelta(minutes=30)
 #: After this many days without a bill the portal stops asking; it can still be uploaded.
 GIVE_UP = timedelta(days=7)
+#: How long an empty day that the books hold payments of is taken for a late bill.
+PATIENCE = timedelta(days=2)
 
 
 def _note(expected: StatementDay, state: FetchState, *, now: datetime, detail: str = "") -> None:
@@ -64,6 +68,29 @@ def _words(account: PlatformAccount, error: PlatformUnavailable | PlatformReject
     return str(messages.explain(account.platform, error.code, fallback=error.message))
 
 
+def _empty(expected: StatementDay, *, now: datetime) -> FetchResult:
+    """What "nothing on that day" means: Alipay says the same of a bill that is late.
+
+    Where the books hold payments of the day it is taken for late, until PATIENCE has passed and the matching must say
+    that they are missing there.
+    """
+    from_at, until = clock.business_period(expected.day)
+    held = Payment.objects.filter(
+        account_id=expected.account_id,
+        state=PaymentState.SUCCEEDED,
+        paid_at__gte=from_at,
+        paid_at__lt=until,
+    )
+    if now < until + PATIENCE and held.exists():
+        return FetchResult(
+            FetchState.WAITING,
+            _(
+                "The platform says that nothing happened on this day, but there were payments: its bill is late."
+            ),
+        )
+    return FetchResult(FetchState.EMPTY)
+
+
 def try_fetch(*, day_id: int, actor: Actor, now: datetime) -> FetchResult:
     """Ask the platform for one expected bill now, also where one is here already, and import it.
 
@@ -86,7 +113,7 @@ def try_fetch(*, day_id: int, actor: Actor, now: datetime) -> FetchResult:
         )
         return FetchResult(FetchState.IMPORTED, is_new=statement.imported_at == now)
     except StatementEmpty:
-        result = FetchResult(FetchState.EMPTY)
+        result = _empty(expected, now=now)
     except StatementNotReady as error:
         result = FetchResult(FetchState.WAITING, _words(expected.account, error))
     except (PlatformUnavailable, PlatformRejected) as error:

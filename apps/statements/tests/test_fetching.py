@@ -9,7 +9,7 @@ import pytest
 
 from apps.core.models import Due
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
-from apps.payments.tests.factories import make_account
+from apps.payments.tests.factories import make_account, make_paid
 from apps.platforms.connectors.wechatpay.connector import WechatpayGateway
 from apps.platforms.gateway import (
     PlatformRejected,
@@ -184,3 +184,22 @@ def test_the_morning_plans_yesterday_once_and_makes_up_for_missed_days(
         assert StatementDay.objects.count() == 4
         # Long after, a week at most.
         assert services.plan_yesterday(now=NOW + timedelta(days=60)) == 7
+
+
+def test_an_empty_day_with_payments_is_a_late_bill_for_two_days(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    """Alipay says the same of an empty day and of a bill that is late."""
+    with inside(shop):
+        make_paid(shop, account, now=datetime(2026, 11, 23, 4, tzinfo=UTC))
+        day = expected(account)
+        platform.answer = StatementEmpty()
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == NOW + timedelta(minutes=30)
+        day.refresh_from_db()
+        assert day.state == FetchState.WAITING
+        assert not Due.objects.filter(task="reconciliation.run").exists()
+        much_later = NOW + timedelta(days=2)
+        assert services.fetch_statement(day_id=day.pk, now=much_later) is None
+        day.refresh_from_db()
+        assert day.state == FetchState.EMPTY
+        assert Due.objects.filter(task="reconciliation.run").exists()

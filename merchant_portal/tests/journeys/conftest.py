@@ -27,12 +27,15 @@ _everybody: list[Person] = []
 _running: list[Portal] = []
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs the browser."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Everything here needs the browser; the books are compared when all is paid and refunded."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+    yield
+    items.sort(key=lambda item: item.name == "test_the_platforms_books_equal_ours_to_the_fen")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

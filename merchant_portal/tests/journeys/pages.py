@@ -258,3 +258,9 @@ def refund(person: Person, shop: Shop, paid: Paid, amount: str, reason: str = "é
     with page.expect_navigation():
         page.locator('.confirm-form button[type="submit"]').first.click()
     assert re.search(r"/refunds/\d+/", page.url), page.locator("main").inner_text()
+
+
+def expect_refund(page: Page, word: str, within: float = 25) -> None:
+    """Wait until the refund's own page shows this state, by itself."""
+    badge = page.locator("#refund .refund-head [data-state]")
+    expect(badge).to_have_attribute("data-state", word, timeout=within * 1000)

@@ -133,6 +133,7 @@ def test_the_platforms_books_equal_ours_to_the_fen(
     # At least one payment and refund of each, whatever else ran before.
     paid = pages.paid_over_native(guest, portal, shop, open_code, "31.41")
     pages.refund(shop.owner, shop, paid, "1.59")
+    pages.expect_refund(shop.owner.page, "succeeded")
     for platform, account in credentials.items():
         page = shop.owner.page
         page.goto(shop.url(f"transactions/?platform={platform}"))

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from merchant_portal.tests.journeys import pages
 from merchant_portal.tests.journeys.browsing import Person
 from merchant_portal.tests.journeys.harness import Portal
 from merchant_portal.tests.journeys.pages import Code, Shop
-
-
-def wait_for_state(page: Page, word: str, within: float = 20) -> None:
-    """Until the refund's own page shows this state, by itself."""
-    badge = page.locator("#refund .refund-head [data-state]")
-    expect(badge).to_have_attribute("data-state", word, timeout=within * 1000)
 
 
 def test_a_small_refund_is_sent_at_once(
@@ -24,7 +18,7 @@ def test_a_small_refund_is_sent_at_once(
     paid = pages.paid_over_native(guest, portal, shop, open_code, "20.00")
     pages.refund(shop.owner, shop, paid, "5.00")
     page = shop.owner.page
-    wait_for_state(page, "succeeded")
+    pages.expect_refund(page, "succeeded")
     page.goto(shop.url(f"orders/{paid.order_id}/"))
     expect(page.locator(".order-refunded")).to_contain_text("¥5.00")
 
@@ -47,7 +41,7 @@ def test_a_large_refund_waits_for_another_member(
     paid = pages.paid_over_native(guest, portal, shop, open_code, "500.00")
     pages.refund(cashier, shop, paid, "300.00", reason="退一半")
     page = cashier.page
-    wait_for_state(page, "waiting")
+    pages.expect_refund(page, "waiting")
     # What waits is reserved: no second request may go beyond what was paid.
     pages.ask_refund(shop.owner, shop, paid, "200.01")
     assert len(pages.field_errors(shop.owner.page, "amount")) > 10
@@ -65,7 +59,7 @@ def test_a_large_refund_waits_for_another_member(
     with finance.page.expect_navigation():
         finance.page.locator('button[value="approve"]').click()
     # The cashier's page hears of it by itself.
-    wait_for_state(page, "succeeded")
+    pages.expect_refund(page, "succeeded")
 
 
 def test_nobody_confirms_their_own_request(
@@ -74,7 +68,7 @@ def test_nobody_confirms_their_own_request(
     paid = pages.paid_over_native(guest, portal, shop, open_code, "450.00")
     pages.refund(shop.owner, shop, paid, "250.00")
     page = shop.owner.page
-    wait_for_state(page, "waiting")
+    pages.expect_refund(page, "waiting")
     refund = page.url
     href = page.locator('#refund a[href*="/approvals/"]').first.get_attribute("href")
     assert href
@@ -91,7 +85,7 @@ def test_nobody_confirms_their_own_request(
     )
     assert answer.status < 500
     page.goto(refund)
-    wait_for_state(page, "waiting")
+    pages.expect_refund(page, "waiting")
     # The other member refuses, with a reason; nothing moves.
     finance.page.locator(".approval-refuse summary").click()
     finance.page.locator('.approval-refuse [name="reason"]').fill("收据不对")
