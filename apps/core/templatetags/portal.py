@@ -12,7 +12,6 @@ from typing import Any
 
 from django import template
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -454,12 +453,3 @@ def query(context: dict[str, Any], **changes: object) -> str:
             parameters[name] = str(value)
     text = parameters.urlencode()
     return f"?{text}" if text else "?"
-
-
-@register.simple_tag
-def nav_url(name: str, *args: object) -> str:
-    """As ``{% url %}``, but empty while the page behind ``name`` does not exist yet."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
