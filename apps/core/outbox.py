@@ -15,6 +15,9 @@ from apps.core.models import Due
 
 #: How long a worker may hold a row before another takes it for lost.
 LEASE = timedelta(seconds=90)
+#: Downloading and matching a large bill takes longer than asking a question.
+LONG_LEASE = timedelta(minutes=15)
+LONG_TASKS = ("statements.fetch", "reconciliation.run")
 #: Waits after the first, second, … failure; the last repeats.
 BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600)
 
@@ -54,7 +57,8 @@ def claim(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE core_due SET claimed_until = %(until)s, attempts = attempts + 1
+            UPDATE core_due SET attempts = attempts + 1,
+                claimed_until = CASE WHEN task = ANY(%(long)s) THEN %(long_until)s ELSE %(until)s END
             WHERE id IN (
                 SELECT id FROM core_due
                 WHERE due_at <= %(now)s AND (claimed_until IS NULL OR claimed_until <= %(now)s)
@@ -64,7 +68,14 @@ def claim(
             )
             RETURNING id, task, merchant_id, subject_id, revision, attempts
             """,
-            {"now": now, "until": now + lease, "limit": limit, "task": task},
+            {
+                "now": now,
+                "until": now + lease,
+                "long": list(LONG_TASKS),
+                "long_until": now + max(lease, LONG_LEASE),
+                "limit": limit,
+                "task": task,
+            },
         )
         rows = cursor.fetchall()
     return [Claim(*row) for row in rows]

@@ -93,7 +93,8 @@ class Refund(MerchantScoped):
     )
     approval = ScopedForeignKey(Approval, null=True)
     rule_version = models.IntegerField(null=True)
-    rule_says = models.CharField(max_length=200, default="")
+    #: What the rule weighed, in fen: this refund and those of the same payment that were asked for before it.
+    weighed_minor = models.BigIntegerField(default=0)
     code_text = models.CharField(max_length=64, default="")
     message = models.CharField(max_length=300, default="")
     created_at = models.DateTimeField()

@@ -61,19 +61,36 @@ def current_rule() -> RefundRule:
     return latest or RefundRule(version=0, threshold_minor=DEFAULT_THRESHOLD.minor, confirmations=1)
 
 
-def rule_sentence(rule: RefundRule, amount: Money) -> str:
-    """What the rule says about a refund of this amount, as a sentence in the reader's language."""
-    threshold = Money(rule.threshold_minor, amount.currency).display()
-    if amount.minor <= rule.threshold_minor:
-        return _("Up to %(threshold)s: sent at once.") % {"threshold": threshold}
-    if rule.confirmations == 1:
-        return _("Over %(threshold)s: another authorised member must confirm.") % {
-            "threshold": threshold
-        }
-    return _("Over %(threshold)s: %(count)s other authorised members must confirm.") % {
-        "threshold": threshold,
+def weighed(payment: Payment, amount: Money) -> Money:
+    """What the rule weighs: the amount and all that was asked for of the same payment before, so that splitting a refund
+    does not get around the threshold."""
+    return Money(payment.refund_reserved_minor + amount.minor, payment.currency)
+
+
+def must_wait(rule: RefundRule, total: Money) -> bool:
+    """Whether another member must confirm; ``total`` is what ``weighed`` gives."""
+    return total.minor > rule.threshold_minor
+
+
+def rule_sentence(rule: RefundRule, total: Money) -> str:
+    """What the rule says about refunds of one payment that come to ``total``, in the reader's language."""
+    words = {
+        "threshold": Money(rule.threshold_minor, total.currency).display(),
         "count": rule.confirmations,
     }
+    if not must_wait(rule, total):
+        return _("Up to %(threshold)s in all for one payment: sent at once.") % words
+    if rule.confirmations == 1:
+        return (
+            _("Over %(threshold)s in all for one payment: another authorised member must confirm.")
+            % words
+        )
+    return (
+        _(
+            "Over %(threshold)s in all for one payment: %(count)s other authorised members must confirm."
+        )
+        % words
+    )
 
 
 def refund_by_no(*, refund_no: str, account_id: int) -> Refund | None:
@@ -164,11 +181,11 @@ def rule_history() -> list[RefundRule]:
 def rule_of(refund: Refund) -> str:
     """What the rule of its day said about a refund, in the reader's language; "" for one that began elsewhere."""
     if refund.rule_version is None:
-        return refund.rule_says
+        return ""
     rule = RefundRule.objects.filter(version=refund.rule_version).first() or RefundRule(
         version=0, threshold_minor=DEFAULT_THRESHOLD.minor, confirmations=1
     )
-    return rule_sentence(rule, Money(refund.amount_minor, refund.currency))
+    return rule_sentence(rule, Money(refund.weighed_minor, refund.currency))
 
 
 def answer_of(refund: Refund) -> Promise | str:

@@ -40,11 +40,13 @@ from apps.refunds.selectors import (
     get_refund,
     has_refunds,
     left_to_refund,
+    must_wait,
     page_refunds,
     refunds_of,
     rule_history,
     rule_of,
     rule_sentence,
+    weighed,
 )
 from apps.refunds.services import (
     NotRefundable,
@@ -160,11 +162,12 @@ def _says(request: MerchantRequest, payment: Payment, text: str) -> dict[str, An
     except ValidationError as error:
         return {"problem": error.messages[0]}
     rule = current_rule()
-    waits = amount.minor > rule.threshold_minor
+    total = weighed(payment, amount)
+    waits = must_wait(rule, total)
     return {
         "amount": amount,
         "waits": waits,
-        "sentence": rule_sentence(rule, amount),
+        "sentence": rule_sentence(rule, total),
         "approvers": _approvers(request, payment) if waits else [],
     }
 
@@ -235,7 +238,7 @@ def _confirmed(request: MerchantRequest, payment: Payment) -> HttpResponse:
         form = RefundForm(left=left_to_refund(payment), initial=initial)
         return _render_form(request, payment, form)
     done = next((row for row in refunds_of(payment) if row.refund_no == asked.refund_no), None)
-    waits = amount.minor > current_rule().threshold_minor
+    waits = must_wait(current_rule(), weighed(payment, amount))
     if done is None and amount <= left_to_refund(payment) and (not fresh or waits != asked.waits):
         note = _("What follows has changed since this page was opened. Please read it again.")
         return _render_confirm(request, payment, amount=amount, reason=asked.reason, note=note)

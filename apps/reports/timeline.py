@@ -38,6 +38,13 @@ _SYSTEM: Final[Mapping[str, Promise]] = {
     "refunds": gettext_lazy("Sending of refunds"),
     "send": gettext_lazy("Sending of refunds"),
     "approvals": gettext_lazy("Confirmations"),
+    "close": gettext_lazy("Closing of unpaid orders"),
+    "bill": gettext_lazy("Bills of the platforms"),
+    "statements": gettext_lazy("Bills of the platforms"),
+    "import_statement": gettext_lazy("Bills of the platforms"),
+    "reconcile": gettext_lazy("Reconciliation"),
+    "reconciliation": gettext_lazy("Reconciliation"),
+    "export": gettext_lazy("Exports"),
     "demo": gettext_lazy("Demo data"),
 }
 
@@ -209,7 +216,8 @@ def _detail(data: Data, platform: str) -> str:
     if data.get("waits"):
         parts.append(_("Another member must confirm first."))
     code, said = str(data.get("code") or ""), str(data.get("message") or "")
-    if said or (code and code not in {"SUCCESS", "TRADE_SUCCESS", "10000"}):
+    # A plain yes is already the sentence itself; its wording stays in the raw data.
+    if (said or code) and code not in {"SUCCESS", "TRADE_SUCCESS", "10000"}:
         words = messages.explain(platform, code, fallback=said) if platform else said
         if words:
             parts.append(str(words))

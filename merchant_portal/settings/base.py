@@ -330,7 +330,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 3600},
     },
     "seal-audit": {
-        "task": "core.seal_audit",
+        "task": "operations.seal_audit",
         "schedule": 600.0,
         "options": {"expires": 600},
     },

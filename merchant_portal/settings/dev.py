@@ -9,6 +9,8 @@ from merchant_portal.settings.secrets import load_or_create
 # Off by default: pages then behave, and fail, as customers see them.
 DEBUG = env.flag("PORTAL_DEBUG")
 TEMPLATES = templates(cached=not DEBUG)
+# A changed script or style sheet is served at once, instead of being cut off at its old length.
+WHITENOISE_AUTOREFRESH = True
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost", *env.listing("ALLOWED_HOSTS")]
 
 _secrets = load_or_create(DATA_DIR / "secrets.json")

@@ -116,7 +116,9 @@
     var button = document.createElement("button");
     button.type = "button";
     button.className = "btn filter-toggle";
-    button.textContent = document.body.dataset.textFilters;
+    var sign = form.querySelector("button[type=submit] .icon");
+    if (sign) button.append(sign.cloneNode(true));
+    button.append(document.body.dataset.textFilters);
     button.setAttribute("aria-expanded", "false");
     button.addEventListener("click", function () {
       var open = form.classList.toggle("is-open");

@@ -112,6 +112,13 @@ def test_a_late_fact_lands_in_the_first_open_day(shop: Shop) -> None:
     assert services.booking_date(at=NOW) == date(2026, 11, 26)
 
 
+def test_the_database_refuses_an_entry_in_a_closed_day(shop: Shop) -> None:
+    BusinessDay.objects.create(day=date(2026, 11, 24), is_closed=True)
+    with pytest.raises(IntegrityError, match="is closed"), transaction.atomic():
+        entry()
+    assert JournalEntry.objects.count() == 0
+
+
 def test_the_business_day_starts_when_the_merchant_says(shop: Shop) -> None:
     one_at_night = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
     assert services.booking_date(at=one_at_night) == date(2026, 11, 24)

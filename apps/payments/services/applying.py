@@ -14,6 +14,7 @@ from apps.core.money import Money
 from apps.ledger.models import Purpose
 from apps.ledger.services import Line, booking_date, post
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
+from apps.payments.services.timing import LAST_LOOK, LIFETIME
 from apps.platforms.gateway import Outcome, PaymentResult
 
 #: A platform's word of success overrides our closing or giving up: the money is there.
@@ -45,6 +46,12 @@ def _check(payment: Payment, result: PaymentResult) -> None:
         theirs = f"{result.amount.to_yuan()} {result.amount.currency}"
         raise ResultMismatch("amount", ours=f"{ours.to_yuan()} {ours.currency}", theirs=theirs)
     known = payment.platform_trade_no
+    if result.platform_trade_no and not known:
+        other = Payment.objects.filter(
+            account_id=payment.account_id, platform_trade_no=result.platform_trade_no
+        ).first()
+        if other is not None:
+            raise ResultMismatch("trade number", ours=other.order_no, theirs=payment.order_no)
     if known and result.platform_trade_no and known != result.platform_trade_no:
         raise ResultMismatch("trade number", ours=known, theirs=result.platform_trade_no)
 
@@ -184,6 +191,13 @@ def apply_payment_result(
         if result.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}:
             outbox.forget(
                 task="payments.poll", merchant_id=payment.merchant_id, subject_id=payment.pk
+            )
+        if result.outcome is Outcome.CLOSED and now < payment.created_at + LIFETIME:
+            outbox.enqueue(
+                task="payments.poll",
+                merchant_id=payment.merchant_id,
+                subject_id=payment.pk,
+                due_at=payment.created_at + LAST_LOOK,
             )
         live.publish(kind="payment", subject_id=payment.pk, store_id=payment.store_id)
     return changed

@@ -16,6 +16,7 @@ from apps.core.encryption import keyed_hash
 from apps.core.money import MAX_AMOUNT_MINOR, Money
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment
 from apps.payments.services.applying import apply_payment_result
+from apps.payments.services.timing import FIRST_POLL, LIFETIME
 from apps.platforms import messages
 from apps.platforms.gateway import (
     CreateRequest,
@@ -29,11 +30,6 @@ from apps.platforms.gateway import (
 )
 from apps.platforms.selectors import accounts_serving
 from apps.platforms.services import gateway_of, notify_url
-
-#: How long a payer has from opening an order to paying it.
-LIFETIME = timedelta(minutes=15)
-#: The first look at a new payment, should its notification be lost.
-FIRST_POLL = timedelta(seconds=5)
 
 
 class AmountOutOfRange(ValueError):

@@ -9,6 +9,7 @@ from django.db.models import F
 from apps.core.audit import Actor
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
 from apps.payments.services.applying import ResultMismatch, apply_payment_result, settle_order
+from apps.payments.services.timing import LIFETIME
 from apps.platforms.gateway import (
     OrderNotFound,
     PaymentResult,
@@ -65,7 +66,8 @@ def _ask(payment: Payment, *, closing: bool) -> tuple[PaymentResult | None, str]
         return None, str(error)
 
 
-def _look(payment: Payment, *, now: datetime, via: str, closing: bool) -> None:
+def _look(payment: Payment, *, now: datetime, via: str, closing: bool) -> str:
+    """Ask and apply; what went wrong in words, ``""`` for nothing."""
     result, trouble = _ask(payment, closing=closing)
     if result is not None:
         try:
@@ -79,6 +81,14 @@ def _look(payment: Payment, *, now: datetime, via: str, closing: bool) -> None:
         except ResultMismatch as error:
             trouble = str(error)
     _note(payment, now=now, message=trouble)
+    return trouble
+
+
+def _last_look(payment: Payment, *, now: datetime) -> datetime | None:
+    """One more question about an attempt that was closed early; its code could be paid until now."""
+    trouble = _look(payment, now=now, via="poll", closing=False)
+    late = now - payment.created_at - LIFETIME
+    return now + _close_delay(late=late) if trouble else None
 
 
 def refresh_payment(*, payment_id: int, now: datetime, via: str = "query") -> Payment:
@@ -93,10 +103,15 @@ def refresh_payment(*, payment_id: int, now: datetime, via: str = "query") -> Pa
 def poll_payment(*, payment_id: int, now: datetime) -> datetime | None:
     """One look at an open payment; closes it when it is past its time or its order was paid otherwise.
 
+    A payment that was closed early is asked about once more, after its time.
     Returns when to look again, None when there is nothing left to ask.
     """
     payment = Payment.objects.select_related("account", "order").filter(pk=payment_id).first()
-    if payment is None or payment.state not in OPEN_STATES:
+    if payment is None:
+        return None
+    if payment.state == PaymentState.CLOSED and now >= payment.created_at + LIFETIME:
+        return _last_look(payment, now=now)
+    if payment.state not in OPEN_STATES:
         return None
     closing = now >= payment.expires_at or payment.order.state == OrderState.PAID
     if closing and payment.state != PaymentState.CREATED:

@@ -234,3 +234,34 @@ def test_looks_are_soon_at_first_and_slower_later() -> None:
         for age in (0, 29, 30, 119, 120, 299, 300, 1799, 1800, 86_400)
     ]
     assert seconds == [5, 5, 10, 10, 30, 30, 60, 60, 300, 300]
+
+
+def test_one_trade_number_cannot_pay_two_payments(shop: Shop, account: PlatformAccount) -> None:
+    first = make_paid(shop, account)
+    second = make_payment(shop, account)
+    with pytest.raises(services.ResultMismatch, match="trade number"):
+        apply(second, paid_result(second, trade_no=first.platform_trade_no))
+    second.refresh_from_db()
+    assert second.state == PaymentState.CREATED
+
+
+def test_an_attempt_closed_early_is_looked_at_once_more_after_its_time(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    payment = make_payment(shop, account)
+    apply(payment, word(payment, Outcome.CLOSED), via="close")
+    due = Due.objects.get(task="payments.poll", subject_id=payment.pk)
+    assert due.due_at == NOW + timedelta(minutes=16)
+    assert services.poll_payment(payment_id=payment.pk, now=NOW + timedelta(minutes=5)) is None
+
+
+def test_an_attempt_closed_at_its_time_is_done_with(shop: Shop, account: PlatformAccount) -> None:
+    payment = make_payment(shop, account)
+    services.apply_payment_result(
+        payment_id=payment.pk,
+        result=word(payment, Outcome.CLOSED),
+        via="close",
+        now=payment.expires_at,
+        actor=POLL,
+    )
+    assert not Due.objects.filter(task="payments.poll", subject_id=payment.pk).exists()

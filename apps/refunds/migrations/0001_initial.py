@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("rule_version", models.IntegerField(null=True)),
-                ("rule_says", models.CharField(default="", max_length=200)),
+                ("weighed_minor", models.BigIntegerField(default=0)),
                 ("code_text", models.CharField(default="", max_length=64)),
                 ("message", models.CharField(default="", max_length=300)),
                 ("created_at", models.DateTimeField()),

@@ -27,13 +27,30 @@ def _check(refund: Refund, result: RefundResult) -> None:
         raise ResultMismatch("amount", ours=ours.to_yuan(), theirs=result.amount.to_yuan())
 
 
+def _reserve_again(refund: Refund) -> None:
+    """A platform may pay out what it had called failed: the amount must be reserved anew, if it is still free.
+
+    Raises ResultMismatch where it was given to another refund meanwhile: more than was paid has then gone back, which a
+    person must settle with the platform; the bill shows it as a difference.
+    """
+    payment = Payment.objects.select_for_update().get(pk=refund.payment_id)
+    left = payment.amount_minor - payment.refund_reserved_minor
+    if left < refund.amount_minor:
+        ours = Money(left, refund.currency)
+        theirs = Money(refund.amount_minor, refund.currency)
+        raise ResultMismatch("left to refund", ours=ours.to_yuan(), theirs=theirs.to_yuan())
+    if Refund.objects.filter(pk=refund.pk, state=RefundState.FAILED).update(
+        state=RefundState.PROCESSING
+    ):
+        payment.refund_reserved_minor += refund.amount_minor
+        payment.save(update_fields=["refund_reserved_minor"])
+
+
 def _succeed(refund: Refund, result: RefundResult, *, now: datetime) -> bool:
     refunded_at = result.refunded_at or now
     booked = booking_date(at=refunded_at)
-    # A platform may pay out what it had called failed; the amount must then be reserved anew.
-    was_failed = Refund.objects.filter(pk=refund.pk, state=RefundState.FAILED).update(
-        state=RefundState.PROCESSING
-    )
+    if refund.state == RefundState.FAILED:
+        _reserve_again(refund)
     changed = Refund.objects.filter(pk=refund.pk, state__in=UNDER_WAY).update(
         state=RefundState.SUCCEEDED,
         platform_refund_no=result.platform_refund_no or refund.platform_refund_no,
@@ -46,9 +63,7 @@ def _succeed(refund: Refund, result: RefundResult, *, now: datetime) -> bool:
     if not changed:
         return False
     Payment.objects.filter(pk=refund.payment_id).update(
-        refunded_minor=F("refunded_minor") + refund.amount_minor,
-        refund_reserved_minor=F("refund_reserved_minor")
-        + (refund.amount_minor if was_failed else 0),
+        refunded_minor=F("refunded_minor") + refund.amount_minor
     )
     amount = Money(refund.amount_minor, refund.currency)
     fee = Money(refund.fee_minor, refund.currency)

@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Sum
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState
@@ -17,8 +17,8 @@ from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.payments.models import Payment, PaymentState
 from apps.payments.services.ordering import new_number
-from apps.refunds.models import Refund, RefundState
-from apps.refunds.selectors import current_rule, rule_sentence
+from apps.refunds.models import RESERVING, Refund, RefundState
+from apps.refunds.selectors import current_rule, must_wait, weighed
 
 APPROVER_PERMISSION = "refunds.approve"
 
@@ -105,7 +105,9 @@ def request_refund(
     if not 0 < amount.minor <= left.minor:
         raise OverRefund(left)
     rule = current_rule()
-    must_wait = amount.minor > rule.threshold_minor
+    total = weighed(payment, amount)
+    waits = must_wait(rule, total)
+    fee_minor = _fee_back(payment, amount)
     payment.refund_reserved_minor += amount.minor
     payment.save(update_fields=["refund_reserved_minor"])
     refund = Refund.objects.create(
@@ -115,16 +117,16 @@ def request_refund(
         refund_no=refund_no or new_number("R", now),
         amount_minor=amount.minor,
         currency=amount.currency,
-        fee_minor=_fee_back(payment, amount),
+        fee_minor=fee_minor,
         reason=reason,
-        state=RefundState.WAITING if must_wait else RefundState.READY,
+        state=RefundState.WAITING if waits else RefundState.READY,
         requested_by=member,
         rule_version=rule.version,
-        rule_says=rule_sentence(rule, amount),
+        weighed_minor=total.minor,
         created_at=now,
     )
-    record_step(refund, "refund.requested", actor=actor, now=now, reason=reason, waits=must_wait)
-    if must_wait:
+    record_step(refund, "refund.requested", actor=actor, now=now, reason=reason, waits=waits)
+    if waits:
         if member is None:
             raise NotRefundable("needs_a_member")
         refund.approval = request_approval(
@@ -145,9 +147,15 @@ def request_refund(
 
 
 def _fee_back(payment: Payment, amount: Money) -> int:
-    """The part of the fee that comes back with this refund, pro rata, rounded half up to fen."""
-    twice = 2 * payment.fee_minor * amount.minor + payment.amount_minor
-    return twice // (2 * payment.amount_minor)
+    """The part of the fee that comes back with this refund, in fen; call it before the amount is reserved.
+
+    Pro rata on the running total, rounded half up, so that the parts of a whole refund give back exactly the fee.
+    """
+    held = Refund.objects.filter(payment=payment, state__in=RESERVING)
+    before = held.aggregate(total=Sum("fee_minor"))["total"] or 0
+    running = payment.refund_reserved_minor + amount.minor
+    due = (2 * payment.fee_minor * running + payment.amount_minor) // (2 * payment.amount_minor)
+    return max(0, due - before)
 
 
 def _enqueue_send(refund: Refund, *, now: datetime) -> None:

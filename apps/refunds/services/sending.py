@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import F
 
 from apps.core import outbox
@@ -58,11 +59,15 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
     sendable = (RefundState.READY, RefundState.QUEUED, RefundState.UNKNOWN)
     if refund is None or refund.state not in sendable:
         return None
-    if refund.sent_at is not None and not _never_arrived(refund, now=now):
+    if refund.sent_at is None:
+        with transaction.atomic():
+            Refund.objects.filter(pk=refund.pk).update(sent_at=now)
+            # Before the call: whatever becomes of this process, the refund is asked about.
+            _follow(refund, now=now)
+    elif not _never_arrived(refund, now=now):
         # An earlier call may have worked though its answer was lost; only if the platform knows nothing of it may a
         # refusal of this one be taken as final.
-        return None
-    Refund.objects.filter(pk=refund.pk, sent_at=None).update(sent_at=now)
+        return now + QUEUE_WAIT if refund.state == RefundState.QUEUED else None
     payment = refund.payment
     request = RefundRequest(
         order_no=payment.order_no,
@@ -86,8 +91,6 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
     except NotSupported as error:
         result = _result(refund, Outcome.FAILED, "not_supported", str(error))
     apply_refund_result(refund_id=refund.pk, result=result, via="send", now=now, actor=SYSTEM)
-    if result.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:
-        _follow(refund, now=now)
     return None
 
 
@@ -100,11 +103,8 @@ def _never_arrived(refund: Refund, *, now: datetime) -> bool:
     except OrderNotFound:
         return True
     except (PlatformUnavailable, PlatformRejected):
-        _follow(refund, now=now)
         return False
     apply_refund_result(refund_id=refund.pk, result=result, via="query", now=now, actor=SYSTEM)
-    if result.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:
-        _follow(refund, now=now)
     return False
 
 
@@ -116,12 +116,13 @@ def _look(refund: Refund, *, now: datetime, via: str) -> None:
         )
     except OrderNotFound:
         # Never accepted: sending again under the same number cannot pay twice.
-        if refund.state == RefundState.UNKNOWN:
+        if refund.state in {RefundState.READY, RefundState.UNKNOWN, RefundState.QUEUED}:
+            wait = QUEUE_WAIT if refund.state == RefundState.QUEUED else timedelta(0)
             outbox.enqueue(
                 task="refunds.send",
                 merchant_id=refund.merchant_id,
                 subject_id=refund.pk,
-                due_at=now,
+                due_at=now + wait,
             )
     except PlatformUnavailable as error:
         trouble = error.message

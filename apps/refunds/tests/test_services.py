@@ -115,6 +115,25 @@ def test_one_fen_above_it_waits_for_another_member(shop: Shop, account: Platform
     assert Due.objects.filter(task="refunds.send", subject_id=refund.pk).count() == 1
 
 
+def test_splitting_a_refund_does_not_get_around_the_threshold(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    payment = make_paid(shop, account, minor=100_000)
+    states = [ask(shop, payment, 10_000).state for _ in range(4)]
+    assert states == ["ready", "ready", "waiting", "waiting"]
+
+
+@pytest.mark.parametrize("parts", [[100, 100], [199, 1], [1] * 200, [200]])
+def test_the_parts_of_a_whole_refund_give_back_exactly_the_fee(
+    shop: Shop, account: PlatformAccount, parts: list[int]
+) -> None:
+    payment = make_paid(shop, account, minor=200)
+    assert payment.fee_minor == 1
+    fees = [ask(shop, payment, part).fee_minor for part in parts]
+    assert sum(fees) == 1
+    assert min(fees) >= 0
+
+
 @pytest.mark.parametrize("minor", [0, -5, 10_001])
 def test_more_than_was_paid_or_nothing_is_refused(
     shop: Shop, account: PlatformAccount, minor: int
@@ -184,6 +203,19 @@ def test_paid_out_after_it_was_called_failed_still_counts(
     apply(refund, Outcome.FAILED)
     assert apply(refund, Outcome.SUCCEEDED)
     assert reserved(payment) == (4_000, 4_000)
+
+
+def test_paid_out_though_failed_and_refunded_otherwise_changes_nothing(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    payment = make_paid(shop, account, minor=10_000)
+    refund = ask(shop, payment, 4_000)
+    apply(refund, Outcome.FAILED)
+    other = ask(shop, payment, 8_000)
+    with pytest.raises(ResultMismatch, match="left to refund"):
+        apply(refund, Outcome.SUCCEEDED)
+    assert reserved(payment) == (8_000, 0)
+    assert apply(other, Outcome.SUCCEEDED)
 
 
 def test_an_abnormal_refund_keeps_its_reserve(shop: Shop, account: PlatformAccount) -> None:

@@ -19,6 +19,7 @@ from apps.merchants.access import MerchantRequest, merchant_view
 from apps.payments import services as payments
 from apps.payments.models import OrderState, PaymentState
 from apps.payments.selectors import get_order, get_payment
+from apps.refunds.selectors import rule_of
 from apps.reports import timeline, wording
 from apps.reports.selectors import PaymentCard, order_story
 from apps.reports.views.rows import english
@@ -68,7 +69,10 @@ def _card(request: MerchantRequest, card: PaymentCard) -> dict[str, Any]:
         "payment": card.payment,
         "way": wording.product_words(card.payment.product),
         "refund_url": _refund_url(request, card),
-        "refunds": [{"row": row, "stops": timeline.way_of(row)} for row in card.refunds],
+        "refunds": [
+            {"row": row, "stops": timeline.way_of(row), "rule": rule_of(row)}
+            for row in card.refunds
+        ],
         "raw": _raw(card),
     }
 

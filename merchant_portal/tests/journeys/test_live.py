@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from merchant_portal.tests.journeys import pages
 from merchant_portal.tests.journeys.browsing import Person
@@ -79,9 +79,39 @@ def test_payments_arrive_though_the_broker_lost_everything(
     pages.begin(guest.page, open_code.link, "5.56", "wechatpay")
     content = pages.qr_content(guest.page)
     guest.page.goto("about:blank")
-    shutil.rmtree(portal.data / "spool")
+    # Moved away in one step, since the worker goes on writing.
+    lost = (portal.data / "spool").rename(portal.data / "spool-lost")
+    shutil.rmtree(lost)
     paid = portal.control("pay", {"platform": "wechatpay", "code": content})
     began = time.monotonic()
     wait_for_paid(page, paid["out_trade_no"], 40)
     tell(f"with a wiped broker: {time.monotonic() - began:.1f} s after the wallet's tap")
+    page.close()
+
+
+def test_a_late_live_answer_does_not_undo_a_filter(
+    portal: Portal, shop: Shop, open_code: Code, guest: Person
+) -> None:
+    page = watching(shop)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "x-live" in route.request.headers and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/transactions/*", hold)
+    page.route("**/transactions/", hold)
+    pages.paid_over_native(guest, portal, shop, open_code, "2.02")
+    deadline = time.monotonic() + 10
+    while not held:
+        assert time.monotonic() < deadline, "the open page was not told"
+        page.wait_for_timeout(50)
+    page.locator('[name="platform"]').select_option("alipay")
+    page.wait_for_url("**platform=alipay**")
+    with page.expect_response(lambda answer: "x-live" in answer.request.headers):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(page.locator("#transactions")).not_to_contain_text("WeChat Pay")
     page.close()

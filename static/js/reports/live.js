@@ -43,6 +43,10 @@
     pill.textContent = waiting.size === 1 ? pill.dataset.one : pill.dataset.many.replace("{n}", String(waiting.size));
   }
 
+  function address() {
+    return root.dataset.liveUrl || window.location.pathname + window.location.search;
+  }
+
   function refresh() {
     timer = 0;
     if (document.hidden) return;
@@ -61,9 +65,10 @@
     unfolded = Array.prototype.map.call(root.querySelectorAll("details[open][id]"), function (fold) {
       return fold.id;
     });
-    window.htmx.ajax("GET", root.dataset.liveUrl || window.location.pathname + window.location.search, {
+    window.htmx.ajax("GET", address(), {
       target: root,
       swap: "innerHTML",
+      headers: { "X-Live": address() },
     });
   }
 
@@ -112,6 +117,15 @@
       source.close();
     });
   }
+
+  /* Somebody may choose another filter while an answer is under way: rows of the old address must not come in its place. */
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    var asked = event.detail.requestConfig && event.detail.requestConfig.headers["X-Live"];
+    if (!asked || asked === address()) return;
+    event.detail.shouldSwap = false;
+    known = null;
+    soon();
+  });
 
   document.addEventListener("htmx:afterSwap", function (event) {
     if (event.target !== root) return;
