@@ -7,11 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.db import transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import translation
 from django.utils.translation import gettext
 
 from apps.accounts.models import User
@@ -20,7 +17,7 @@ from apps.approvals.selectors import get_approval, members_who_may
 from apps.approvals.subjects import subject_for
 from apps.core import audit, live, outbox
 from apps.core.audit import Actor
-from apps.core.tenancy import current_scope
+from apps.core.mail import send_in_every_language
 from apps.merchants.models import Merchant
 
 #: How long a request waits before it expires and what it reserved is released.
@@ -200,7 +197,6 @@ def end_approval(
     *, approval_id: int, state: ApprovalState, reason: str, actor: Actor, now: datetime
 ) -> None:
     """End a pending approval without a decision (withdrawn, expired). Does nothing when it is over already."""
-    current_scope()
     approval = Approval.objects.select_for_update().filter(pk=approval_id).first()
     if approval is not None and approval.state == ApprovalState.PENDING:
         _end(approval, state=state, reason=reason, actor=actor, now=now)
@@ -226,25 +222,16 @@ def deliver_request(*, approval_id: int, now: datetime) -> int:
         "reason": approval.summary.get("reason", ""),
         "link": f"{settings.PUBLIC_URL}{path}",
     }
-    subjects, bodies = [], []
-    for language, _name in settings.LANGUAGES:
-        with translation.override(language):
-            subjects.append(
-                gettext("%(merchant)s: your confirmation is asked for")
-                % {"merchant": merchant.name}
-            )
-            bodies.append(render_to_string("approvals/mail/request.txt", context).strip())
     members = members_who_may(
         permission=approval.permission,
         store_id=approval.store_id,
         besides=approval.requested_by_id,
     )
-    for member in members:
-        # One mail each: nobody sees the others' addresses.
-        EmailMessage(
-            # A line break in a name would be refused as a second header.
-            subject=" ".join(" / ".join(dict.fromkeys(subjects)).split()),
-            body="\n\n----\n\n".join(dict.fromkeys(bodies)) + "\n",
-            to=[member.user.email],
-        ).send()
-    return len(members)
+    return send_in_every_language(
+        to=[member.user.email for member in members],
+        subject=lambda: (
+            gettext("%(merchant)s: your confirmation is asked for") % {"merchant": merchant.name}
+        ),
+        template="approvals/mail/request.txt",
+        context=context,
+    )

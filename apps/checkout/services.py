@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from apps.checkout.selectors import (
@@ -16,6 +18,7 @@ from apps.checkout.selectors import (
     payments_of,
 )
 from apps.checkout.ways import Way
+from apps.core import outbox
 from apps.core.audit import Actor
 from apps.core.doors import make_door
 from apps.core.money import Money
@@ -138,31 +141,78 @@ def begin_in_wechat(
 def look(*, order: Order, now: datetime, every: timedelta) -> list[Payment]:
     """The attempts of an order, those under way asked about at the platform unless that was done within ``every``.
 
-    However many pages watch an order, the platform is asked once: whoever moves the time of the last look asks.
+    Waits for the platform, so it is for opening a page and not for watching it. However many open the page at the same
+    time, one of them asks; the others are given what is known.
     """
     payments = payments_of(order)
-    if order.state == OrderState.PAID:
+    if not any(_stale(payment, order=order, now=now, every=every) for payment in payments):
         return payments
-    asked = False
+    with asking_alone(order_id=order.pk) as mine:
+        if not mine:
+            return payments
+        for payment in payments:
+            if _stale(payment, order=order, now=now, every=every) and _claim(payment, now=now):
+                refresh_payment(payment_id=payment.pk, now=now, via="query")
+    order.refresh_from_db()
+    return payments_of(order)
+
+
+def watch(*, order: Order, now: datetime, every: timedelta) -> list[Payment]:
+    """The attempts of an order as they are known, for pages that ask again and again: nothing waits for a platform here.
+
+    Unless the platform was asked within ``every``, a worker is told to ask, once for all who watch.
+    """
+    payments = payments_of(order)
     for payment in payments:
-        if payment.state not in OPEN_STATES or not has_handover(payment):
-            continue
-        last = payment.last_polled_at or payment.created_at
-        if now - last < every:
-            continue
-        mine = Payment.objects.filter(
+        if _stale(payment, order=order, now=now, every=every):
+            with transaction.atomic():
+                if _claim(payment, now=now):
+                    outbox.enqueue(
+                        task="payments.poll",
+                        merchant_id=payment.merchant_id,
+                        subject_id=payment.pk,
+                        due_at=now,
+                    )
+    return payments
+
+
+@contextmanager
+def asking_alone(*, order_id: int) -> Iterator[bool]:
+    """Whether nobody else is just asking the platform about this order; as long as the block runs nobody else will be told so.
+
+    A lock of the database session: it ends with the connection, should the process be killed.
+    """
+    key = f"checkout/look/{order_id}"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [key])
+        mine = bool(cursor.fetchone()[0])
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])
+
+
+def _stale(payment: Payment, *, order: Order, now: datetime, every: timedelta) -> bool:
+    """Whether the platform's word on an attempt under way is older than ``every``."""
+    if order.state == OrderState.PAID:
+        return False
+    if payment.state not in OPEN_STATES or not has_handover(payment):
+        return False
+    return now - (payment.last_polled_at or payment.created_at) >= every
+
+
+def _claim(payment: Payment, *, now: datetime) -> bool:
+    """Whether it is for us to have the platform asked: whoever moves the time of the last look."""
+    return bool(
+        Payment.objects.filter(
             Q(last_polled_at=payment.last_polled_at)
             if payment.last_polled_at
             else Q(last_polled_at__isnull=True),
             pk=payment.pk,
         ).update(last_polled_at=now)
-        if mine:
-            refresh_payment(payment_id=payment.pk, now=now, via="query")
-            asked = True
-    if not asked:
-        return payments
-    order.refresh_from_db()
-    return payments_of(order)
+    )
 
 
 def give_up(*, order: Order, now: datetime, actor: Actor) -> None:

@@ -95,7 +95,6 @@ class AccountForm(forms.Form):
         if account is not None:
             initial = {
                 "label": account.label,
-                "app_id": account.app_id,
                 "fee_rate": percent(account.fee_rate_ppm),
                 "serves": "all" if account.all_stores else "chosen",
                 "store_ids": list(chosen),
@@ -108,9 +107,10 @@ class AccountForm(forms.Form):
         self._keys: list[str] = []
         replaced = _replaced(platform, data or {})
         for field in registry.credential_fields(platform):
-            if field.name == "merchant_no" and account is not None:
-                continue
             is_key = field.name not in _NUMBERS
+            if not is_key and account is not None:
+                # What was paid under them stays theirs; another app is another account.
+                continue
             may_stay = account is not None and is_key
             self.fields[field.name] = forms.CharField(
                 label=cast(str, field.label),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Exists, OuterRef, Q
 
+from apps.core import keyset
 from apps.core.models import AuditEvent
 from apps.core.tenancy import ScopedQuerySet
 from apps.merchants.models import Store
@@ -68,28 +69,6 @@ class NotificationFilters:
     order_no: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A place in the list: before (newer than) or after (older than) one row."""
-
-    received_at: datetime
-    pk: int
-    newer: bool = False
-
-    def text(self) -> str:
-        """The place as it stands in an address."""
-        return f"{int(self.received_at.timestamp() * 1_000_000)}-{self.pk}"
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationPage:
-    """One page of notifications, newest first, and where its neighbours begin."""
-
-    rows: list[Notification] = field(default_factory=list)
-    newer: Place | None = None
-    older: Place | None = None
-
-
 def list_notifications(filters: NotificationFilters) -> ScopedQuerySet[Notification]:
     """Notifications that pass the filters, without their bodies and unordered."""
     rows = Notification.objects.defer("body_sealed")
@@ -105,32 +84,11 @@ def list_notifications(filters: NotificationFilters) -> ScopedQuerySet[Notificat
 
 
 def page_notifications(
-    filters: NotificationFilters, place: Place | None, *, size: int = PAGE_SIZE
-) -> NotificationPage:
-    """The page at ``place`` (None: the newest), by keyset: rows that arrive meanwhile shift nothing."""
+    filters: NotificationFilters, *, after: str = "", before: str = "", size: int = PAGE_SIZE
+) -> keyset.Page[Notification]:
+    """One page of notifications, newest first. Raises BadCursor."""
     rows = list_notifications(filters)
-    newer = place is not None and place.newer
-    if place is not None:
-        side = "gt" if newer else "lt"
-        rows = rows.filter(
-            Q(**{f"received_at__{side}": place.received_at})
-            | Q(received_at=place.received_at, **{f"pk__{side}": place.pk})
-        )
-    order = ("received_at", "pk") if newer else ("-received_at", "-pk")
-    found = list(rows.order_by(*order)[: size + 1])
-    more, found = len(found) > size, found[:size]
-    if newer:
-        found.reverse()
-    if not found:
-        return NotificationPage()
-    has_newer = more if newer else place is not None
-    has_older = True if newer else more
-    first, last = found[0], found[-1]
-    return NotificationPage(
-        rows=found,
-        newer=Place(first.received_at, first.pk, newer=True) if has_newer else None,
-        older=Place(last.received_at, last.pk) if has_older else None,
-    )
+    return keyset.page(rows, at="received_at", after=after, before=before, size=size)
 
 
 def get_notification(pk: int) -> Notification:

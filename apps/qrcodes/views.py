@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.core import clock
+from apps.core import clock, keyset
 from apps.core.htmx import render_page
 from apps.core.models import AuditEvent
 from apps.merchants.access import MerchantRequest, merchant_view
@@ -83,11 +83,6 @@ def _code_or_404(code_id: int) -> QRCode:
         raise Http404 from error
 
 
-def _place(request: MerchantRequest, name: str) -> int | None:
-    text = request.GET.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
-
-
 def _chips(request: MerchantRequest, form: CodeFilterForm) -> list[dict[str, str]]:
     chips = []
     for field in form:
@@ -124,8 +119,8 @@ def code_list(request: MerchantRequest) -> HttpResponse:
         filters,
         merchant=request.merchant,
         now=now,
-        after=_place(request, "after"),
-        before=_place(request, "before"),
+        after=keyset.decode_id(request.GET.get("after", "")),
+        before=keyset.decode_id(request.GET.get("before", "")),
     )
     chips = _chips(request, form)
     context = {
@@ -241,7 +236,6 @@ def code_detail(request: MerchantRequest, code_id: int) -> HttpResponse:
         "link": link_of(code),
         "amount": amount_of(code),
         "wallets": wallets,
-        # Not "language": the frame of every page uses that name for its own.
         # Not "language" and "languages": the frame of every page uses those names for its own.
         "spoken": language,
         "placard_languages": cast("Any", artwork.fields["language"]).choices,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from django.db.models import Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from apps.core import keyset
 from apps.core.money import Money
 from apps.core.tenancy import ScopedQuerySet
 from apps.payments.models import Payment
@@ -35,7 +34,6 @@ STATE_GROUPS: Final[Mapping[str, tuple[RefundState, ...]]] = {
     "stopped": (RefundState.REJECTED, RefundState.CANCELLED),
 }
 PAGE_SIZE: Final = 50
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +42,6 @@ class RefundFilters:
 
     state: str = ""
     store_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RefundPage:
-    """One page, newest first; ``newer`` and ``older`` are the places of the neighbouring pages, "" where none is."""
-
-    rows: list[Refund]
-    newer: str
-    older: str
 
 
 def current_rule() -> RefundRule:
@@ -110,52 +99,16 @@ def get_refund(refund_id: int) -> Refund | None:
     return visible_refunds().select_related("approval").filter(pk=refund_id).first()
 
 
-def _place(refund: Refund) -> str:
-    """A refund's place in the list: microseconds since 2000 and its id."""
-    return f"{(refund.created_at - _EPOCH) // timedelta(microseconds=1)}-{refund.pk}"
-
-
-def _position(place: str) -> tuple[datetime, int] | None:
-    micros, _dash, pk = place.partition("-")
-    if not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in (micros, pk)):
-        return None
-    try:
-        return _EPOCH + timedelta(microseconds=int(micros)), int(pk)
-    except OverflowError:
-        return None
-
-
 def page_refunds(
     filters: RefundFilters, *, after: str = "", before: str = "", size: int = PAGE_SIZE
-) -> RefundPage:
-    """One page of the refunds in scope: older than the place ``after``, newer than ``before``, or the newest.
-
-    A place that cannot be read is as none.
-    """
+) -> keyset.Page[Refund]:
+    """One page of the refunds in scope, newest first. Raises BadCursor."""
     refunds = visible_refunds()
     if filters.state:
         refunds = refunds.filter(state__in=STATE_GROUPS[filters.state])
     if filters.store_id is not None:
         refunds = refunds.filter(store_id=filters.store_id)
-    since, until = _position(before), _position(after)
-    if since is not None:
-        at, pk = since
-        refunds = refunds.filter(created_at__gte=at).filter(Q(created_at__gt=at) | Q(pk__gt=pk))
-        found = list(refunds.order_by("created_at", "pk")[: size + 1])
-        has_newer, has_older = len(found) > size, True
-        found = found[:size][::-1]
-    else:
-        if until is not None:
-            at, pk = until
-            refunds = refunds.filter(created_at__lte=at).filter(Q(created_at__lt=at) | Q(pk__lt=pk))
-        found = list(refunds.order_by("-created_at", "-pk")[: size + 1])
-        has_newer, has_older = until is not None, len(found) > size
-        found = found[:size]
-    return RefundPage(
-        rows=found,
-        newer=_place(found[0]) if found and has_newer else "",
-        older=_place(found[-1]) if found and has_older else "",
-    )
+    return keyset.page(refunds, at="created_at", after=after, before=before, size=size)
 
 
 def has_refunds() -> bool:

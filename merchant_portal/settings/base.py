@@ -243,12 +243,12 @@ ALIPAY_GATEWAY_URL = env.text("ALIPAY_GATEWAY_URL", "https://openapi.alipay.com/
 ALIPAY_OAUTH_AUTHORIZE_URL = env.text(
     "ALIPAY_OAUTH_AUTHORIZE_URL", "https://openauth.alipay.com/oauth2/publicAppAuthorize.htm"
 )
-#: Seconds for one call to a platform; afterwards its outcome is unknown and is asked again.
 #: Days that the raw bodies of notifications are kept.
 NOTIFICATION_KEEP_DAYS = env.integer("NOTIFICATION_KEEP_DAYS", 30)
 #: Base64 of 32 bytes for the keyed hashes of payers. Before the oldest of ENCRYPTION_KEYS is taken away for good, set
 #: this to it, or payers of the past are no longer recognised.
 HASH_KEY = env.text("HASH_KEY")
+#: Seconds for one call to a platform; afterwards its outcome is unknown and is asked again.
 PLATFORM_HTTP_TIMEOUT = env.integer("PLATFORM_HTTP_TIMEOUT", 10)
 #: Platforms notify over https only; a development machine and its simulator may do without.
 NOTIFY_ALLOW_HTTP = False

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 import time_machine
+from django.db import connection
 from django.test import Client
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
+from apps.checkout.services import asking_alone
 from apps.checkout.tests.conftest import ALIPAY, DESK, PHONE, WECHAT, Shop, browser
+from apps.core import tasks
 from apps.core.doors import new_token
-from apps.core.models import AuditEvent
+from apps.core.models import AuditEvent, Due
 from apps.core.tenancy import enter_scope
 from apps.payments.models import Order, Payment
 from apps.payments.services import expire_order, poll_payment
@@ -298,23 +302,87 @@ def test_an_account_switched_off_meanwhile_leaves_no_way(shop: Shop) -> None:
 # Watching
 
 
-def test_many_watchers_ask_the_platform_once_in_three_seconds(
+def work(now: datetime) -> int:
+    """What a worker does with the polls that are due; how many there were."""
+    return tasks.drain(now=now, task="payments.poll")
+
+
+def test_many_watchers_have_the_platform_asked_once_in_three_seconds_and_never_wait_for_it(
+    shop: Shop, clock: time_machine.Traveller
+) -> None:
+    client = browser(DESK)
+    order, _ = begin(shop, client, "wechatpay")
+    due = Due.objects.get(task="payments.poll")
+    shop.wechatpay.requests.clear()
+    first = status(client, order)
+    assert first == {"state": "open", "mark": first["mark"], "seconds_left": 900}
+    clock.shift(timedelta(seconds=3))
+    for _ in range(5):
+        assert status(client, order)["mark"] == first["mark"]
+    assert shop.wechatpay.requests == []
+    revision = due.revision
+    due.refresh_from_db()
+    # A worker asks now, sooner than planned, and was told so once.
+    assert (due.due_at, due.revision) == (NOW + timedelta(seconds=3), revision + 1)
+    assert work(NOW + timedelta(seconds=3)) == 1
+    assert len(shop.wechatpay.requests) == 1
+    clock.shift(timedelta(seconds=2))
+    status(client, order)
+    assert work(NOW + timedelta(seconds=5)) == 0
+    clock.shift(timedelta(seconds=1))
+    status(client, order)
+    assert work(NOW + timedelta(seconds=6)) == 1
+    assert len(shop.wechatpay.requests) == 2
+
+
+def test_a_watcher_s_look_is_a_few_statements(
+    shop: Shop,
+    clock: time_machine.Traveller,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    client = browser(DESK)
+    order, _ = begin(shop, client, "wechatpay")
+    with django_assert_num_queries(6):
+        status(client, order)
+    clock.shift(timedelta(seconds=3))
+    # The claim and the worker's task, in a transaction.
+    with django_assert_num_queries(10):
+        status(client, order)
+    with django_assert_num_queries(6):
+        status(client, order)
+
+
+def test_opening_the_page_asks_at_once_and_one_at_a_time(
     shop: Shop, clock: time_machine.Traveller
 ) -> None:
     client = browser(DESK)
     order, _ = begin(shop, client, "wechatpay")
     shop.wechatpay.requests.clear()
-    first = status(client, order)
-    assert first == {"state": "open", "mark": first["mark"], "seconds_left": 900}
-    assert shop.wechatpay.requests == []
     clock.shift(timedelta(seconds=3))
-    for _ in range(5):
-        assert status(client, order)["mark"] == first["mark"]
+    asking, asked = Event(), Event()
+
+    def somebody_else() -> None:
+        try:
+            with asking_alone(order_id=order.pk) as mine:
+                assert mine
+                asking.set()
+                asked.wait(10)
+        finally:
+            connection.close()
+
+    other = Thread(target=somebody_else)
+    other.start()
+    try:
+        assert asking.wait(10)
+        assert state_of(page_of(client, order)) == "open"
+        assert shop.wechatpay.requests == []
+    finally:
+        asked.set()
+        other.join()
+    page_of(client, order)
     page_of(client, order)
     assert len(shop.wechatpay.requests) == 1
     clock.shift(timedelta(seconds=2))
-    status(client, order)
-    assert len(shop.wechatpay.requests) == 1
     page_of(client, order)
     assert len(shop.wechatpay.requests) == 2
 
@@ -325,6 +393,8 @@ def test_the_page_is_told_when_it_is_paid(shop: Shop, clock: time_machine.Travel
     before = status(client, order)
     shop.wechatpay.pay(shop.payments()[0].order_no)
     clock.shift(timedelta(seconds=3))
+    assert status(client, order) == {**before, "seconds_left": 897}
+    assert work(NOW + timedelta(seconds=3)) == 1
     after = status(client, order)
     assert (after["state"], after["seconds_left"]) == ("paid", 0)
     assert after["mark"] != before["mark"]
@@ -338,6 +408,7 @@ def test_a_platform_that_is_down_does_not_break_the_page(
     order, _ = begin(shop, client, "wechatpay")
     shop.wechatpay.faults.append(fall)
     clock.shift(timedelta(seconds=5))
+    assert state_of(page_of(client, order)) == "open"
     assert status(client, order)["state"] == "open"
     assert [payment.state for payment in shop.payments()] == ["pending"]
 
@@ -406,7 +477,7 @@ def test_a_paid_order_cannot_be_given_up_or_paid_again(
     order, _ = begin(shop, client, "wechatpay")
     shop.wechatpay.pay(shop.payments()[0].order_no)
     clock.shift(timedelta(seconds=3))
-    assert status(client, order)["state"] == "paid"
+    assert state_of(page_of(client, order)) == "paid"
     client.post(f"/pay/{order.token}/cancel")
     client.post(f"/pay/{order.token}/start/alipay")
     assert [order.state for order in shop.orders()] == ["paid"]
@@ -422,7 +493,7 @@ def test_sending_the_form_of_a_paid_order_again_shows_the_receipt(
     (order,) = shop.orders()
     shop.wechatpay.pay(shop.payments()[0].order_no)
     clock.shift(timedelta(seconds=3))
-    status(client, order)
+    page_of(client, order)
     again = client.post(f"/q/{shop.code.token}", form)
     assert again["Location"] == f"/pay/{order.token}"
     assert len(shop.orders()) == 1
@@ -433,7 +504,7 @@ def test_the_receipt_shows_refunds(shop: Shop, clock: time_machine.Traveller) ->
     order, _ = begin(shop, client, "wechatpay")
     shop.wechatpay.pay(shop.payments()[0].order_no)
     clock.shift(timedelta(seconds=3))
-    status(client, order)
+    page_of(client, order)
     with enter_scope(shop.scope):
         Payment.objects.update(refund_reserved_minor=500, refunded_minor=500)
     assert "¥5.00" in page_of(client, order)

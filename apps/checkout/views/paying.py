@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from apps.checkout import selectors
 from apps.checkout.selectors import Standing
-from apps.checkout.services import authorize_address, begin_in_wechat, give_up, look
+from apps.checkout.services import authorize_address, begin_in_wechat, give_up, look, watch
 from apps.checkout.views.frame import (
     lead,
     order_address,
@@ -87,7 +87,7 @@ def pay_status(request: DoorRequest) -> HttpResponse:
     """Where the order stands, for the page that watches it: ``state``, ``mark`` (changes with the page), ``seconds_left``."""
     now = clock.now()
     order = order_by_door(request.door)
-    payments = look(order=order, now=now, every=LOOK_WHILE_WATCHED)
+    payments = watch(order=order, now=now, every=LOOK_WHILE_WATCHED)
     left = max(0, int((order.expires_at - now).total_seconds()))
     return JsonResponse(
         {

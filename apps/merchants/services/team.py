@@ -6,16 +6,14 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from allauth.account.models import EmailAddress
-from django.core.mail import EmailMessage
 from django.db import transaction
-from django.template.loader import render_to_string
-from django.utils import translation
 from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.core import audit, outbox
 from apps.core.audit import Actor
 from apps.core.doors import make_door
+from apps.core.mail import send_in_every_language
 from apps.core.tenancy import current_merchant_id
 from apps.merchants.models import Invitation, Membership, Merchant, Role, Store
 from apps.merchants.selectors import (
@@ -357,17 +355,10 @@ def deliver_invitation(*, invitation_id: int, now: datetime) -> bool:
         "inviter": invitation.invited_by.display_name,
         "link": invitation_link(invitation),
     }
-    subjects, bodies = [], []
-    for language in ("zh-hans", "en"):
-        with translation.override(language):
-            subjects.append(
-                gettext("You are invited to %(merchant)s") % {"merchant": merchant.name}
-            )
-            bodies.append(render_to_string("merchants/mail/invitation.txt", context).strip())
-    EmailMessage(
-        # A line break in a name would be refused as a second header.
-        subject=" ".join(" / ".join(dict.fromkeys(subjects)).split()),
-        body="\n\n----\n\n".join(dict.fromkeys(bodies)) + "\n",
+    send_in_every_language(
         to=[invitation.email],
-    ).send()
+        subject=lambda: gettext("You are invited to %(merchant)s") % {"merchant": merchant.name},
+        template="merchants/mail/invitation.txt",
+        context=context,
+    )
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, MutableMapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -119,7 +120,7 @@ def test_a_page_that_does_not_read_is_let_go_so_that_it_connects_again(
         await quick.hears("refresh")
         slow.reading.clear()
         for number in range(6):
-            await in_thread(lambda number=number: say(shop, number))
+            await in_thread(partial(say, shop, number))
             await quick.hears(f'"id": {number}')
         slow.reading.set()
         async with asyncio.timeout(5):

@@ -12,10 +12,11 @@ from redis.exceptions import RedisError
 
 from apps.core import audit, clock, outbox
 from apps.core.audit import Actor
+from apps.core.keyset import BadCursor
 from apps.core.models import AuditEvent
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.operations import health
-from apps.operations.selectors import PAGE_SIZE, BadCursor, audit_page
+from apps.operations.selectors import PAGE_SIZE, audit_page
 from apps.payments.tests.factories import make_account, make_paid
 
 
@@ -84,7 +85,7 @@ def test_pages_of_the_trail_have_no_gaps(shop: Shop) -> None:
         seen: list[int] = []
         cursor = ""
         while True:
-            page = audit_page(cursor=cursor)
+            page = audit_page(after=cursor)
             seen += [row.pk for row in page.rows]
             cursor = page.older
             if not cursor:
@@ -95,9 +96,9 @@ def test_pages_of_the_trail_have_no_gaps(shop: Shop) -> None:
 @pytest.mark.parametrize("cursor", ["x", "1", "-", "1-2-3", "9" * 40 + "-1", "1'--1"])
 def test_a_tampered_page_link_is_refused(shop: Shop, client: Client, cursor: str) -> None:
     with inside(shop), pytest.raises(BadCursor):
-        audit_page(cursor=cursor)
+        audit_page(after=cursor)
     client.force_login(shop["owner"])
-    assert client.get("/m/tea/audit/", {"before": cursor}).status_code == 400
+    assert client.get("/m/tea/audit/", {"after": cursor}).status_code == 400
 
 
 def test_waiting_work_is_listed_in_words(shop: Shop, client: Client) -> None:

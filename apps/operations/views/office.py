@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from django.core.exceptions import BadRequest
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -12,7 +11,7 @@ from apps.core import clock
 from apps.core.htmx import render_page
 from apps.core.models import AuditEvent
 from apps.merchants.access import MerchantRequest, merchant_view
-from apps.operations.selectors import BadCursor, audit_page, waiting_jobs
+from apps.operations.selectors import audit_page, waiting_jobs
 from apps.operations.wording import ACTIONS, JOBS
 from apps.reports.timeline import Entry, entry_of
 
@@ -21,12 +20,7 @@ from apps.reports.timeline import Entry, entry_of
 @merchant_view("audit.view")
 def audit_list(request: MerchantRequest) -> HttpResponse:
     """Who did what, when, from where."""
-    try:
-        page = audit_page(
-            cursor=request.GET.get("before", ""), action=request.GET.get("action", "")[:40]
-        )
-    except BadCursor as error:
-        raise BadRequest from error
+    page = audit_page(after=request.GET.get("after", ""), action=request.GET.get("action", "")[:40])
     rows = [(event, _told(event)) for event in page.rows]
     return render_page(
         request, "operations/audit_list.html", {"rows": rows, "older": page.older}, partial="rows"

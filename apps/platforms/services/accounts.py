@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
@@ -126,7 +127,6 @@ def update_account(
     *,
     account_id: int,
     label: str,
-    app_id: str,
     keys: Mapping[str, str],
     fee_rate_ppm: int,
     all_stores: bool,
@@ -137,8 +137,9 @@ def update_account(
 ) -> PlatformAccount:
     """Change an account. ``keys`` with a value replace those stored; what is empty or missing stays.
 
-    The merchant number never changes: history and bills hang on it. Changed credentials are tried first, as by
-    ``connect_account``. Raises AccountNotFound, CredentialsRefused, PlatformUnreachable.
+    Merchant number and app id never change: history, bills and the platform's later words on payments that were opened
+    under them hang on both. Another app is another account. Changed keys are tried first, as by ``connect_account``.
+    Raises AccountNotFound, CredentialsRefused, PlatformUnreachable.
     """
     before = _get(account_id)
     known = _known(before.platform)
@@ -146,51 +147,39 @@ def update_account(
     stores = _stores(all_stores, store_ids)
     held = credentials_of(before)
     given = {name: value.strip() for name, value in keys.items() if value.strip()}
-    credentials = Credentials(
-        app_id=app_id.strip(), merchant_no=before.merchant_no, keys={**held.keys, **given}
-    )
+    credentials = replace(held, keys={**held.keys, **given})
     check: CredentialCheck | None = None
-    app_id = credentials.app_id
-    if given or app_id != before.app_id:
+    if given:
         _refuse_bad_shape(known, credentials)
-        if app_id != before.app_id:
-            _refuse_double(known, credentials)
         check = _check(known, credentials, unchecked=unchecked)
-    try:
-        with transaction.atomic():
-            account = _lock(account_id)
-            if bytes(account.credentials_sealed) != bytes(before.credentials_sealed):
-                # Otherwise the keys that somebody else has just stored would silently be undone.
-                raise CredentialsRefused(
-                    "", _("Somebody changed this account meanwhile. Look at it again.")
-                )
-            account.label = label
-            account.app_id = app_id
-            account.fee_rate_ppm = fee_rate_ppm
-            account.all_stores = all_stores
-            if check is not None:
-                account.credentials_sealed = _sealed(credentials.keys, account.merchant_id)
-                _note(account, check, now)
-            account.save(force_update=True)
-            AccountStore.objects.filter(account=account).exclude(store_id__in=stores).delete()
-            _serve(account, stores)
-            _record(
-                account,
-                "account.changed",
-                actor,
-                now,
-                label=label,
-                app_id=app_id,
-                fee_rate_ppm=fee_rate_ppm,
-                all_stores=all_stores,
-                store_ids=sorted(stores),
-                replaced=sorted(given),
-                check=check.state.value if check else "",
+    with transaction.atomic():
+        account = _lock(account_id)
+        if bytes(account.credentials_sealed) != bytes(before.credentials_sealed):
+            # Otherwise the keys that somebody else has just stored would silently be undone.
+            raise CredentialsRefused(
+                "", _("Somebody changed this account meanwhile. Look at it again.")
             )
-    except IntegrityError as error:
-        if "platforms_account_once" not in str(error):
-            raise
-        raise _double() from error
+        account.label = label
+        account.fee_rate_ppm = fee_rate_ppm
+        account.all_stores = all_stores
+        if check is not None:
+            account.credentials_sealed = _sealed(credentials.keys, account.merchant_id)
+            _note(account, check, now)
+        account.save(force_update=True)
+        AccountStore.objects.filter(account=account).exclude(store_id__in=stores).delete()
+        _serve(account, stores)
+        _record(
+            account,
+            "account.changed",
+            actor,
+            now,
+            label=label,
+            fee_rate_ppm=fee_rate_ppm,
+            all_stores=all_stores,
+            store_ids=sorted(stores),
+            replaced=sorted(given),
+            check=check.state.value if check else "",
+        )
     return account
 
 

@@ -32,6 +32,8 @@ REPROCESS = "platforms.reprocess_notification"
 MAX_BODY = 1024 * 1024
 #: First wait of the stored copy after it could not be applied; the outbox waits longer each time.
 FIRST_RETRY = timedelta(seconds=10)
+#: When the stored copy is looked at although nobody said what became of it: its process was killed.
+LOST_AFTER = timedelta(seconds=60)
 #: Days that raw bodies are kept when ``settings.NOTIFICATION_KEEP_DAYS`` says nothing.
 KEEP_DAYS = 30
 
@@ -68,11 +70,12 @@ def receive(
 ) -> Receipt:
     """Take in one delivery for ``account``, whatever it is. Never raises for its content.
 
+    With the row goes a task to look at it again, which ends with it: whatever kills us in between, it is not forgotten.
     The row with the sealed raw body is committed before the signature is looked at. A forged or unreadable delivery
     has no effect beyond that row. One that names no payment of ours is *accepted*: it is stored, shown and will stand
     in the platform's bill, and repeating it would change nothing.
     """
-    row = _store(account=account, raw=raw, remote_ip=remote_ip)
+    row = _store(account=account, raw=raw, remote_ip=remote_ip, now=now)
     state = _process(row, account=account, raw=raw, now=now, actor=_sender(remote_ip))
     if state is NotificationState.FAILED:
         outbox.enqueue(
@@ -107,9 +110,7 @@ def reprocess_notification(*, notification_id: int, now: datetime, actor: Actor)
         ),
         received_at=row.received_at,
     )
-    state = _process(row, account=account, raw=raw, now=now, actor=actor)
-    if state is not NotificationState.FAILED:
-        outbox.forget(task=REPROCESS, merchant_id=row.merchant_id, subject_id=row.pk)
+    _process(row, account=account, raw=raw, now=now, actor=actor)
     row.refresh_from_db()
     return row
 
@@ -145,7 +146,11 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _store(
-    *, account: PlatformAccount, raw: gateway.RawNotification, remote_ip: str | None
+    *,
+    account: PlatformAccount,
+    raw: gateway.RawNotification,
+    remote_ip: str | None,
+    now: datetime,
 ) -> Notification:
     headers = _kept(raw.headers)
     if raw.query:
@@ -160,6 +165,12 @@ def _store(
     )
     with transaction.atomic():
         row.save(force_insert=True)
+        outbox.enqueue(
+            task=REPROCESS,
+            merchant_id=account.merchant_id,
+            subject_id=row.pk,
+            due_at=now + LOST_AFTER,
+        )
     return row
 
 
@@ -235,6 +246,7 @@ def _apply(
     return handler.apply(account=account, notification=message, now=now, actor=actor), ""
 
 
+@transaction.atomic
 def _settle(
     row: Notification,
     state: NotificationState,
@@ -244,10 +256,15 @@ def _settle(
     detail: str = "",
     **facts: str,
 ) -> NotificationState:
-    """Write the outcome; an outcome that another worker wrote meanwhile and that is final stays."""
+    """Write the outcome; an outcome that another worker wrote meanwhile and that is final stays.
+
+    What need not be tried again is forgotten in the same transaction.
+    """
     Notification.objects.filter(pk=row.pk, received_at=row.received_at).exclude(
         state__in=[NotificationState.APPLIED, NotificationState.REPEATED]
     ).update(state=state, verdict=verdict, detail=detail[:300], processed_at=now, **facts)
+    if state is not NotificationState.FAILED:
+        outbox.forget(task=REPROCESS, merchant_id=row.merchant_id, subject_id=row.pk)
     return state
 
 

@@ -423,6 +423,34 @@ class TestTrouble:
         assert len(handler.applied) == 1
         assert Due.objects.count() == 0
 
+    def test_what_a_killed_process_had_stored_is_applied_a_minute_later(
+        self,
+        shop: Shop,
+        account: PlatformAccount,
+        paid: RawNotification,
+        handler: CountingHandler,
+    ) -> None:
+        class Killed(BaseException):
+            """As little to be caught as the end of a process."""
+
+        def die() -> None:
+            raise Killed
+
+        handler.before = die
+        with pytest.raises(Killed):
+            post(account, paid)
+        row = only_row(shop)
+        assert row.state == NotificationState.RECEIVED
+        due = Due.objects.get()
+        assert (due.task, due.subject_id) == ("platforms.reprocess_notification", row.pk)
+        assert NOW + timedelta(seconds=60) <= due.due_at < NOW + timedelta(seconds=65)
+        handler.before = lambda: None
+        assert tasks.drain(now=due.due_at - timedelta(seconds=1)) == 0
+        assert tasks.drain(now=due.due_at) == 1
+        assert only_row(shop).state == NotificationState.APPLIED
+        assert len(handler.applied) == 1
+        assert Due.objects.count() == 0
+
     def test_the_platforms_own_repeat_may_come_first(
         self,
         shop: Shop,
@@ -495,7 +523,6 @@ class TestTrouble:
             services.update_account(
                 account_id=account.pk,
                 label=account.label,
-                app_id=account.app_id,
                 keys={"public_key": ours.keys["public_key"]},
                 fee_rate_ppm=6000,
                 all_stores=True,

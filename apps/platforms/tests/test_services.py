@@ -240,7 +240,6 @@ def change(account: PlatformAccount, **changes: Any) -> PlatformAccount:
     given: dict[str, Any] = {
         "account_id": account.pk,
         "label": account.label,
-        "app_id": account.app_id,
         "keys": {},
         "fee_rate_ppm": 3800,
         "all_stores": True,

@@ -161,7 +161,6 @@ def account_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
         try:
             services.update_account(
                 account_id=account_id,
-                app_id=form.cleaned_data["app_id"],
                 keys=form.key_values(),
                 actor=request.actor(),
                 now=clock.now(),
@@ -221,7 +220,7 @@ def account_detail(request: MerchantRequest, account_id: int) -> HttpResponse:
                 "badge": wording.notification_badge(row),
             }
             for row in selectors.page_notifications(
-                selectors.NotificationFilters(account_id=account_id), None, size=5
+                selectors.NotificationFilters(account_id=account_id), size=5
             ).rows
         ],
         "events": [wording.event_entry(event) for event in selectors.history_of(account)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
@@ -17,29 +16,16 @@ from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms import selectors, services, wording
 from apps.platforms.forms import NotificationFilterForm
 from apps.platforms.models import Notification, NotificationState
-from apps.platforms.selectors import NotificationFilters, Place
+from apps.platforms.selectors import NotificationFilters
 
 
-def _place(request: MerchantRequest) -> Place | None:
-    """The place in the list that the address names; a garbled one is the list's beginning."""
-    for name, newer in (("after", False), ("before", True)):
-        at, _dash, pk = request.GET.get(name, "").partition("-")
-        if at.isascii() and at.isdigit() and pk.isascii() and pk.isdigit() and len(at + pk) < 34:
-            micros = int(at)
-            if micros < 4_000_000_000_000_000:
-                seconds, rest = divmod(micros, 1_000_000)
-                received_at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
-                return Place(received_at, min(int(pk), 2**63 - 1), newer=newer)
-    return None
-
-
-def _address(request: MerchantRequest, name: str, place: Place | None) -> str:
-    if place is None:
+def _address(request: MerchantRequest, name: str, place: str) -> str:
+    if not place:
         return ""
     query = request.GET.copy()
     for other in ("after", "before"):
         query.pop(other, None)
-    query[name] = place.text()
+    query[name] = place
     return f"?{query.urlencode()}"
 
 
@@ -57,7 +43,9 @@ def notification_list(request: MerchantRequest) -> HttpResponse:
         verdict=asked.get("verdict", ""),
         order_no=asked.get("order_no", "").strip(),
     )
-    page = selectors.page_notifications(filters, _place(request))
+    page = selectors.page_notifications(
+        filters, after=request.GET.get("after", ""), before=request.GET.get("before", "")
+    )
     by_pk = {account.pk: account for account in accounts}
     context = {
         "form": form,

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.core import clock
+from apps.core import clock, keyset
 from apps.core.htmx import render_page
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms.selectors import list_accounts
@@ -102,11 +102,6 @@ def _run_or_404(run_id: int) -> ReconciliationRun:
         raise Http404 from error
 
 
-def _number(request: MerchantRequest, name: str) -> int | None:
-    text = request.GET.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
-
-
 def _entry(row: Difference) -> dict[str, Any]:
     """One difference as the page shows it: the numbers of both sides under one name each."""
     line, refund = row.line, row.refund
@@ -159,7 +154,10 @@ def run_detail(request: MerchantRequest, run_id: int) -> HttpResponse:
     page = None
     if chosen is not None and groups:
         page = selectors.page_differences(
-            run, chosen, after=_number(request, "after"), before=_number(request, "before")
+            run,
+            chosen,
+            after=keyset.decode_id(request.GET.get("after", "")),
+            before=keyset.decode_id(request.GET.get("before", "")),
         )
         groups[0] |= {"entries": [_entry(row) for row in page.rows], "more": 0}
     gap = run.their_net_minor - run.our_net_minor

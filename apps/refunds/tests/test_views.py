@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from apps.approvals.models import Approval, ApprovalState
 from apps.core.audit import Actor
+from apps.core.keyset import Page
 from apps.core.models import Due
 from apps.core.money import Money
 from apps.merchants.models import Membership, Role, Store
@@ -22,7 +23,7 @@ from apps.payments.tests.factories import make_account, make_paid, make_payment
 from apps.platforms.gateway import Outcome, RefundResult
 from apps.refunds import services
 from apps.refunds.models import Refund, RefundRule, RefundState
-from apps.refunds.selectors import RefundFilters, RefundPage, page_refunds
+from apps.refunds.selectors import RefundFilters, page_refunds
 
 pytestmark = pytest.mark.django_db
 
@@ -146,7 +147,7 @@ class TestList:
                 "waiting": {"state": "waiting"},
                 "under_way": {"state": "under_way"},
                 "succeeded": {"state": "succeeded"},
-                "nonsense": {"state": "nonsense", "store": "x", "after": "1-x"},
+                "nonsense": {"state": "nonsense", "store": "x"},
             }.items()
         }
         assert rows == {
@@ -176,6 +177,11 @@ class TestList:
         assert back.newer == ""
         assert back.older
 
+    @pytest.mark.parametrize("query", ["?after=x", "?before=1-", "?after=9999999999999999-1"])
+    def test_a_tampered_page_link_is_refused(self, client: Client, shop: Shop, query: str) -> None:
+        client.force_login(shop["owner"])
+        assert client.get(url("refund_list", shop) + query).status_code == 400
+
     def test_number_of_queries_does_not_grow(
         self,
         client: Client,
@@ -200,7 +206,7 @@ class TestList:
         assert part.strip().startswith('<div id="refunds"')
 
 
-def _page(**places: str) -> RefundPage:
+def _page(**places: str) -> Page[Refund]:
     return page_refunds(RefundFilters(), size=3, **places)
 
 

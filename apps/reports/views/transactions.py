@@ -6,20 +6,17 @@ from dataclasses import dataclass
 
 from django.http import HttpResponse, QueryDict
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from apps.core import clock
+from apps.core import clock, keyset
 from apps.core.htmx import render_page, wants_fragment
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.reports.forms import TransactionFilterForm, too_many_words
+from apps.reports.models import Transaction
 from apps.reports.selectors import (
     PAGE_SIZE,
     PAGE_SIZES,
-    BadCursor,
-    Cursor,
     Names,
-    Page,
     Sums,
     TooManyFound,
     TransactionFilters,
@@ -74,23 +71,16 @@ def _chips(request: MerchantRequest, form: TransactionFilterForm) -> list[Chip]:
     return chips
 
 
-def _cursor(request: MerchantRequest) -> Cursor | None:
-    for name, newer in (("before", True), ("after", False)):
-        if text := request.GET.get(name):
-            return Cursor.parse(text, newer=newer)
-    return None
-
-
 def _size(request: MerchantRequest) -> int:
     text = request.GET.get("size", "")
     return int(text) if text in {str(size) for size in PAGE_SIZES} else PAGE_SIZE
 
 
-def _address(request: MerchantRequest, name: str, cursor: Cursor | None) -> str:
-    if cursor is None:
+def _address(request: MerchantRequest, name: str, place: str) -> str:
+    if not place:
         return ""
     query = query_without(request, *PLACE)
-    query[name] = cursor.text()
+    query[name] = place
     return f"{request.path}?{query.urlencode()}"
 
 
@@ -100,27 +90,27 @@ def transaction_list(request: MerchantRequest) -> HttpResponse:
     """Payments and refunds, newest first; the address holds the filters and the place in the list."""
     names = load_names()
     form = filter_form(request, names, number_elsewhere=True)
-    page, sums, problem = Page(), None, ""
+    page, sums = keyset.Page[Transaction](), None
     filters = TransactionFilters()
     if form.is_valid():
         filters = form.filters()
         try:
-            page = list_transactions(filters, _cursor(request), _size(request))
+            page = list_transactions(
+                filters,
+                after=request.GET.get("after", ""),
+                before=request.GET.get("before", ""),
+                size=_size(request),
+            )
             if request.GET.get("sum"):
                 sums = sum_transactions(filters)
-        except BadCursor:
-            problem = _(
-                "This address names a place in the list that does not exist. Start again at the first page."
-            )
         except TooManyFound:
             form.add_error("q", too_many_words())
-    failed = bool(problem or form.errors)
+    failed = bool(form.errors)
     query = query_without(request, *PLACE)
     sized = query_without(request, *PLACE, "size")
     first_page = not (request.GET.get("after") or request.GET.get("before"))
     context = {
         "form": form,
-        "problem": problem,
         "rows": rows_of(page.rows, names),
         "newer": _address(request, "before", page.newer),
         "older": _address(request, "after", page.older),
