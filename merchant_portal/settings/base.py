@@ -314,7 +314,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "beat-heartbeat": {
         "task": "operations.heartbeat",
-        "schedule": 10.0,
+        # Beat waits one interval before its very first tick, and so does whoever waits for /readyz.
+        "schedule": 3.0,
         "options": {"expires": 30},
     },
     # Yesterday's bills become ready at some time in the morning; planning them again changes nothing.

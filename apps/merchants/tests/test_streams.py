@@ -115,9 +115,11 @@ def test_a_page_that_does_not_read_is_let_go_so_that_it_connects_again(
     monkeypatch.setattr(streams, "QUEUE_LIMIT", 3)
 
     async def story(slow: Page, quick: Page) -> None:
-        tasks = [slow.open(), quick.open()]
+        tasks = [slow.open()]
+        # Said once the process listens; who comes later has just looked.
         await slow.hears("refresh")
-        await quick.hears("refresh")
+        tasks.append(quick.open())
+        await quick.hears("retry")
         slow.reading.clear()
         for number in range(6):
             await in_thread(partial(say, shop, number))
@@ -157,9 +159,10 @@ def test_who_may_no_longer_look_is_told_nothing_more(
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 30)
 
     async def story(page: Page, other: Page) -> None:
-        tasks = [page.open(), other.open()]
+        tasks = [page.open()]
         await page.hears("refresh")
-        await other.hears("refresh")
+        tasks.append(other.open())
+        await other.hears("retry")
         await in_thread(lambda: lose(shop, page))
         await asyncio.sleep(0.3)
         await in_thread(lambda: say(shop))
