@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,10 +45,15 @@ class RefundFilters:
     store_id: int | None = None
 
 
+def default_rule() -> RefundRule:
+    """What holds until a merchant writes its own rule: version 0, never stored."""
+    return RefundRule(version=0, threshold_minor=DEFAULT_THRESHOLD.minor, confirmations=1)
+
+
 def current_rule() -> RefundRule:
     """The rule in force: the latest version, or the unsaved default (version 0)."""
     latest = RefundRule.objects.order_by("-version").first()
-    return latest or RefundRule(version=0, threshold_minor=DEFAULT_THRESHOLD.minor, confirmations=1)
+    return latest or default_rule()
 
 
 def weighed(payment: Payment, amount: Money) -> Money:
@@ -131,14 +137,25 @@ def rule_history() -> list[RefundRule]:
     return list(RefundRule.objects.select_related("created_by").order_by("-version"))
 
 
+def rules_of(refunds: Iterable[Refund]) -> dict[int, str]:
+    """What the rule of its day said about each refund, by its id, in the reader's language; "" for one that began elsewhere."""
+    refunds = list(refunds)
+    versions = {refund.rule_version for refund in refunds if refund.rule_version}
+    known = {rule.version: rule for rule in RefundRule.objects.filter(version__in=versions)}
+    return {
+        refund.pk: ""
+        if refund.rule_version is None
+        else rule_sentence(
+            known.get(refund.rule_version) or default_rule(),
+            Money(refund.weighed_minor, refund.currency),
+        )
+        for refund in refunds
+    }
+
+
 def rule_of(refund: Refund) -> str:
-    """What the rule of its day said about a refund, in the reader's language; "" for one that began elsewhere."""
-    if refund.rule_version is None:
-        return ""
-    rule = RefundRule.objects.filter(version=refund.rule_version).first() or RefundRule(
-        version=0, threshold_minor=DEFAULT_THRESHOLD.minor, confirmations=1
-    )
-    return rule_sentence(rule, Money(refund.weighed_minor, refund.currency))
+    """``rules_of`` one refund."""
+    return rules_of([refund])[refund.pk]
 
 
 def answer_of(refund: Refund) -> Promise | str:

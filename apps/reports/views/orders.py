@@ -19,7 +19,7 @@ from apps.merchants.access import MerchantRequest, merchant_view
 from apps.payments import services as payments
 from apps.payments.models import OrderState, PaymentState
 from apps.payments.selectors import get_order, get_payment
-from apps.refunds.selectors import rule_of
+from apps.refunds.selectors import rules_of
 from apps.reports import timeline, wording
 from apps.reports.selectors import PaymentCard, order_story
 from apps.reports.views.rows import english
@@ -63,14 +63,14 @@ def _raw(card: PaymentCard) -> str:
     return redact(json.dumps(facts, ensure_ascii=False, indent=2))
 
 
-def _card(request: MerchantRequest, card: PaymentCard) -> dict[str, Any]:
+def _card(request: MerchantRequest, card: PaymentCard, rules: dict[int, str]) -> dict[str, Any]:
     return {
         "card": card,
         "payment": card.payment,
         "way": wording.product_words(card.payment.product),
         "refund_url": _refund_url(request, card),
         "refunds": [
-            {"row": row, "stops": timeline.way_of(row), "rule": rule_of(row)}
+            {"row": row, "stops": timeline.way_of(row), "rule": rules[row.pk]}
             for row in card.refunds
         ],
         "raw": _raw(card),
@@ -85,7 +85,8 @@ def order_detail(request: MerchantRequest, order_id: int) -> HttpResponse:
     if story is None:
         raise Http404
     order, words = story.order, english()
-    cards = [_card(request, card) for card in story.payments]
+    rules = rules_of(refund for card in story.payments for refund in card.refunds)
+    cards = [_card(request, card, rules) for card in story.payments]
     main = next((c for c in cards if c["card"] is story.paid), cards[-1] if cards else None)
     may_act = "refunds.request" in request.permissions
     context = {
