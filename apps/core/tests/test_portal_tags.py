@@ -13,6 +13,7 @@ from django.test import RequestFactory
 from django.utils import translation
 
 from apps.core.money import Money
+from apps.core.states import STATES
 from apps.core.templatetags import portal
 
 NOW = datetime(2026, 11, 24, 1, 5, 12, tzinfo=UTC)
@@ -152,7 +153,7 @@ class TestIcons:
 
     def test_every_icon_named_in_the_tables_is_in_the_sprite(self) -> None:
         sprite = (settings.BASE_DIR / "static/vendor/icons/sprite.svg").read_text(encoding="utf-8")
-        named = {state.icon for state in portal.STATES.values()} | {
+        named = {state.icon for state in STATES.values()} | {
             portal.platform_icon(name) for name in ("wechatpay", "alipay", "unionpay", "shouqianba")
         }
         assert [name for name in sorted(named) if f'id="tabler-{name}"' not in sprite] == []
@@ -195,7 +196,7 @@ class TestStates:
 
     def test_tones_exist_in_the_style_sheet(self) -> None:
         css = (settings.BASE_DIR / "static/css/components.css").read_text(encoding="utf-8")
-        assert {f".tone-{state.tone}" in css for state in portal.STATES.values()} == {True}
+        assert {f".tone-{state.tone}" in css for state in STATES.values()} == {True}
 
 
 class TestQuery:

@@ -1,4 +1,4 @@
-"""Refunds: the list, asking for one, following it, and the rule."""
+"""Asking for a refund: the form, then its confirmation."""
 
 from __future__ import annotations
 
@@ -8,54 +8,32 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.core import signing
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods
 
-from apps.approvals.selectors import decisions_of, members_who_may
+from apps.approvals.selectors import members_who_may
 from apps.core import clock
 from apps.core.htmx import render_page, wants_fragment
 from apps.core.money import Money
 from apps.merchants.access import MerchantRequest, merchant_view
-from apps.merchants.selectors import list_stores
 from apps.payments.models import Payment, PaymentState
 from apps.payments.selectors import get_payment
 from apps.payments.services.ordering import new_number
-from apps.refunds.forms import (
-    RefundFilterForm,
-    RefundForm,
-    RuleForm,
-    over_refund_sentence,
-    read_refund_amount,
-)
-from apps.refunds.models import RESERVING, UNDER_WAY, Refund, RefundState
-from apps.refunds.path import path_of
+from apps.refunds.forms import RefundForm, over_refund_sentence, read_refund_amount
+from apps.refunds.models import RefundState
 from apps.refunds.selectors import (
-    RefundFilters,
-    answer_of,
     current_rule,
-    get_refund,
-    has_refunds,
     left_to_refund,
     must_wait,
-    page_refunds,
     refunds_of,
-    rule_history,
-    rule_of,
     rule_sentence,
     weighed,
 )
-from apps.refunds.services import (
-    NotRefundable,
-    OverRefund,
-    cancel_refund,
-    refresh_refund,
-    request_refund,
-    set_rule,
-)
+from apps.refunds.services import NotRefundable, OverRefund, request_refund
 from apps.refunds.services.requesting import APPROVER_PERMISSION
 
 _SALT: Final = "refunds.request"
@@ -69,49 +47,6 @@ _USUAL_REASONS: Final = (
     gettext_lazy("Ordered by mistake"),
     gettext_lazy("Out of stock"),
 )
-
-
-def _refund_or_404(refund_id: int) -> Refund:
-    refund = get_refund(refund_id)
-    if refund is None:
-        raise Http404
-    return refund
-
-
-@merchant_view("refunds.view")
-@require_safe
-def refund_list(request: MerchantRequest) -> HttpResponse:
-    """The refunds of the stores that the member reaches."""
-    stores = list(list_stores())
-    form = RefundFilterForm(request.GET, stores=stores)
-    # An address typed by hand may name what does not exist: such a filter is left out, the rest holds.
-    form.is_valid()
-    filters = RefundFilters(
-        state=form.cleaned_data.get("state", ""), store_id=form.cleaned_data.get("store")
-    )
-    page = page_refunds(
-        filters, after=request.GET.get("after", ""), before=request.GET.get("before", "")
-    )
-    chips = []
-    for field in form:
-        value = form.cleaned_data.get(field.name)
-        if value in ("", None):
-            continue
-        rest = request.GET.copy()
-        for key in (field.name, "after", "before"):
-            rest.pop(key, None)
-        words = dict(getattr(field.field, "choices", ())).get(value, value)
-        chips.append({"name": field.label, "value": words, "remove_url": f"?{rest.urlencode()}"})
-    context = {
-        "form": form,
-        "page": page,
-        "chips": chips,
-        "any_refunds": bool(page.rows) or has_refunds(),
-        "many_stores": len(stores) > 1,
-        # Only the newest page changes by itself: what stands on older ones would slide away under the reader.
-        "live": not (request.GET.get("after") or request.GET.get("before")),
-    }
-    return render_page(request, "refunds/refund_list.html", context, partial="refunds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,130 +233,3 @@ def refund_create(request: MerchantRequest, payment_id: int) -> HttpResponse:
         return _render_form(request, payment, form)
     data = form.cleaned_data
     return _render_confirm(request, payment, amount=data["amount"], reason=data["reason"])
-
-
-@merchant_view("refunds.view")
-@require_safe
-def refund_detail(request: MerchantRequest, refund_id: int) -> HttpResponse:
-    """A refund: amount and state, what can be done, its path, its facts."""
-    refund = _refund_or_404(refund_id)
-    may_request = "refunds.request" in request.permissions
-    decisions = decisions_of(refund.approval_id) if refund.approval_id else []
-    waiting = refund.state == RefundState.WAITING
-    under_way = refund.state in UNDER_WAY
-    may_decide = (
-        waiting
-        and APPROVER_PERMISSION in request.permissions
-        and refund.requested_by_id != request.member.pk
-        and all(row.member_id != request.member.pk for row in decisions)
-    )
-    approvers = []
-    if waiting and not may_decide and refund.requested_by_id is not None:
-        members = members_who_may(
-            permission=APPROVER_PERMISSION,
-            store_id=refund.store_id,
-            besides=refund.requested_by_id,
-        )
-        approvers = [member.user.display_name for member in members]
-    context = {
-        "refund": refund,
-        "payment": refund.payment,
-        "path": path_of(refund, decisions=decisions, rule=rule_of(refund)),
-        "answer": answer_of(refund),
-        "waiting": waiting,
-        "live": waiting or under_way,
-        "may_decide": may_decide,
-        "approvers": approvers,
-        "may_cancel": waiting and refund.approval_id is not None and may_request,
-        "may_ask": under_way and refund.sent_at is not None and may_request,
-        "may_again": refund.state not in RESERVING and may_request,
-    }
-    return render_page(request, "refunds/refund_detail.html", context, partial="refund")
-
-
-@merchant_view("refunds.request")
-@require_http_methods(["GET", "HEAD", "POST"])
-def refund_cancel(request: MerchantRequest, refund_id: int) -> HttpResponse:
-    """Confirm that a refund which still waits is withdrawn."""
-    refund = _refund_or_404(refund_id)
-    detail = redirect("refunds:refund_detail", request.merchant.slug, refund.pk)
-    if request.method != "POST" and refund.state == RefundState.WAITING:
-        context = {
-            "refund": refund,
-            "facts": [
-                (_("Store"), refund.store.name),
-                (_("Payment number"), refund.payment.order_no),
-                (_("Reason"), refund.reason),
-            ],
-        }
-        return render(request, "refunds/refund_cancel.html", context)
-    try:
-        if request.method != "POST":
-            raise NotRefundable("not_waiting")
-        cancel_refund(refund_id=refund.pk, actor=request.actor(), now=clock.now())
-    except NotRefundable:
-        messages.info(request, _("This refund no longer waits, so it cannot be withdrawn."))
-    else:
-        messages.success(request, _("The refund is withdrawn. No money moved."))
-    return detail
-
-
-@merchant_view("refunds.request")
-@require_POST
-def refund_ask(request: MerchantRequest, refund_id: int) -> HttpResponse:
-    """Ask the platform how a refund stands."""
-    refund = _refund_or_404(refund_id)
-    before = refund.state
-    after = refresh_refund(refund_id=refund.pk, now=clock.now()).state
-    if after == before:
-        messages.info(request, _("The platform was asked. Nothing has changed yet."))
-    else:
-        messages.success(request, _("The platform was asked, and this is how it stands now."))
-    return redirect("refunds:refund_detail", request.merchant.slug, refund.pk)
-
-
-@merchant_view("rules.view")
-@require_http_methods(["GET", "HEAD", "POST"])
-def rule_edit(request: MerchantRequest) -> HttpResponse:
-    """The rule in force, its change, and its earlier versions."""
-    may_change = "rules.manage" in request.permissions
-    rule = current_rule()
-    initial = {"version": rule.version, "threshold": Money(rule.threshold_minor).to_yuan()}
-    form = RuleForm(request.POST if request.method == "POST" else None, initial=initial)
-    note = ""
-    if request.method == "POST":
-        if not may_change:
-            raise PermissionDenied("rules.manage")
-        if form.is_valid():
-            threshold = form.cleaned_data["threshold"]
-            if threshold.minor == rule.threshold_minor:
-                # Sent twice, or saved without a change: there is nothing to write.
-                messages.success(request, _("This rule is in force."))
-                return redirect("refunds:rule_edit", request.merchant.slug)
-            if form.cleaned_data["version"] == rule.version:
-                set_rule(
-                    threshold=threshold,
-                    confirmations=rule.confirmations,
-                    member=request.member,
-                    actor=request.actor(),
-                    now=clock.now(),
-                )
-                messages.success(
-                    request, _("The new rule is in force. Refunds already asked for keep theirs.")
-                )
-                return redirect("refunds:rule_edit", request.merchant.slug)
-            note = _("Somebody has changed the rule meanwhile. Look at it, then save again.")
-            typed = {"version": rule.version, "threshold": request.POST["threshold"]}
-            form = RuleForm(typed, initial=initial)
-    over = Money(rule.threshold_minor + 1)
-    context = {
-        "form": form,
-        "rule": rule,
-        "sentences": [rule_sentence(rule, Money(rule.threshold_minor)), rule_sentence(rule, over)],
-        "everything": rule.threshold_minor == 0,
-        "history": rule_history(),
-        "may_change": may_change,
-        "note": note,
-    }
-    status = 422 if form.errors else 409 if note else 200
-    return render(request, "refunds/rule_edit.html", context, status=status)

@@ -1,0 +1,204 @@
+"""How every state is shown, on every page: its word, icon, tone and hint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """How one state is shown: its word, an icon, a tone (see tokens.css) and what happens next."""
+
+    label: str | Promise
+    icon: str
+    tone: str
+    hint: str | Promise = ""
+
+
+_PENDING = State(
+    label=_("Pending"),
+    icon="clock",
+    tone="wait",
+    hint=_("The customer has not paid yet. It closes by itself when its time is up."),
+)
+_PAID = State(
+    label=_("Paid"), icon="circle-check", tone="ok", hint=_("The platform confirmed the money.")
+)
+_UNKNOWN = State(
+    label=_("Unknown, asking"),
+    icon="help-circle",
+    tone="ask",
+    hint=_("The platform gave no clear answer. We keep asking until it does; nothing is lost."),
+)
+_REFUNDING = State(
+    label=_("Refunding"),
+    icon="loader",
+    tone="info",
+    hint=_("The platform is working on it. The money usually arrives within minutes."),
+)
+_REFUNDED = State(
+    label=_("Refunded"),
+    icon="receipt-refund",
+    tone="info",
+    hint=_("The platform confirmed that the money went back to the customer."),
+)
+_WAITING_CONFIRMATION = State(
+    label=_("Waiting for confirmation"),
+    icon="user-check",
+    tone="wait",
+    hint=_("Another member must confirm before anything is sent."),
+)
+_REFUSED = State(
+    label=_("Refused"), icon="ban", tone="bad", hint=_("It was refused. No money moved.")
+)
+_EXPIRED = State(label=_("Expired"), icon="clock-x", tone="quiet", hint=_("Its time is over."))
+_FAILED = State(label=_("Failed"), icon="circle-x", tone="bad")
+_RUNNING = State(label=_("Running"), icon="loader", tone="info", hint=_("It is being worked on."))
+_DONE = State(label=_("Done"), icon="circle-check", tone="ok")
+
+#: State words, by value, or by ``kind.value`` where the same value means something else.
+STATES: Mapping[str, State] = {
+    # payments and orders
+    "created": _PENDING,
+    "pending": _PENDING,
+    "order.open": _PENDING,
+    "paid": _PAID,
+    "succeeded": _PAID,
+    "unknown": _UNKNOWN,
+    "closed": State(
+        label=_("Closed"),
+        icon="circle-x",
+        tone="quiet",
+        hint=_("It was not paid in time, or was cancelled. No money moved."),
+    ),
+    "failed": _FAILED,
+    "payment.failed": State(
+        label=_("Failed"),
+        icon="circle-x",
+        tone="bad",
+        hint=_("The platform refused it. No money moved."),
+    ),
+    "partly_refunded": State(label=_("Partly refunded"), icon="receipt-refund", tone="info"),
+    # refunds
+    "waiting": _WAITING_CONFIRMATION,
+    "ready": _REFUNDING,
+    "processing": _REFUNDING,
+    "refunding": _REFUNDING,
+    "refund.created": _REFUNDING,
+    "refund.pending": _REFUNDING,
+    "refund.succeeded": _REFUNDED,
+    "refunded": _REFUNDED,
+    "queued": State(
+        label=_("Waiting for platform balance"),
+        icon="hourglass",
+        tone="wait",
+        hint=_(
+            "The account at the platform holds too little. It is sent again when there is enough."
+        ),
+    ),
+    "abnormal": State(
+        label=_("Needs action at the platform"),
+        icon="alert-triangle",
+        tone="bad",
+        hint=_(
+            "The customer's account did not take the money. Settle it in the platform's console."
+        ),
+    ),
+    "refund.failed": State(
+        label=_("Failed"),
+        icon="circle-x",
+        tone="bad",
+        hint=_("The platform refused it. The money stays with the shop."),
+    ),
+    "rejected": _REFUSED,
+    "refused": _REFUSED,
+    "cancelled": State(label=_("Cancelled"), icon="x", tone="quiet", hint=_("No money moved.")),
+    # approvals
+    "approval.pending": _WAITING_CONFIRMATION,
+    "approved": State(label=_("Confirmed"), icon="circle-check", tone="ok"),
+    "voided": State(
+        label=_("Void"),
+        icon="ban",
+        tone="quiet",
+        hint=_("What was to be confirmed has changed, so the request no longer counts."),
+    ),
+    "expired": _EXPIRED,
+    # codes, accounts, members
+    "active": State(label=_("Active"), icon="circle-check", tone="ok"),
+    "paused": State(
+        label=_("Paused"),
+        icon="player-pause",
+        tone="wait",
+        hint=_("It takes no payments until it is resumed."),
+    ),
+    "retired": State(
+        label=_("Retired"), icon="archive", tone="quiet", hint=_("It is no longer used.")
+    ),
+    "not_yet": State(
+        label=_("Not yet valid"),
+        icon="calendar-event",
+        tone="quiet",
+        hint=_("Its valid period has not begun."),
+    ),
+    "disabled": State(label=_("Switched off"), icon="ban", tone="quiet"),
+    "invited": State(
+        label=_("Invited"),
+        icon="mail",
+        tone="wait",
+        hint=_("The invitation was sent and has not been accepted yet."),
+    ),
+    "working": State(
+        label=_("Working"),
+        icon="plug-connected",
+        tone="ok",
+        hint=_("The last check with the platform succeeded."),
+    ),
+    "unchecked": State(label=_("Not checked yet"), icon="plug", tone="wait"),
+    "broken": State(
+        label=_("Not working"),
+        icon="plug-x",
+        tone="bad",
+        hint=_("The platform refused the credentials at the last check."),
+    ),
+    # bills and reconciliation
+    "statement.waiting": State(
+        label=_("Waiting for the platform"),
+        icon="hourglass",
+        tone="wait",
+        hint=_("The platform publishes a day's bill the next morning."),
+    ),
+    "imported": State(label=_("Imported"), icon="circle-check", tone="ok"),
+    "empty": State(label=_("Nothing on that day"), icon="minus", tone="quiet"),
+    "statement.failed": State(
+        label=_("Failed, will try again"), icon="alert-triangle", tone="wait"
+    ),
+    "running": _RUNNING,
+    "done": _DONE,
+    "balanced": State(
+        label=_("Balanced"),
+        icon="circle-check",
+        tone="ok",
+        hint=_("Every row of the bill is matched or explained."),
+    ),
+    "has_differences": State(
+        label=_("Differences"),
+        icon="alert-triangle",
+        tone="bad",
+        hint=_("Some rows do not match and need a look."),
+    ),
+    "matched": State(label=_("Matched"), icon="equal", tone="ok"),
+    "open": State(label=_("Open"), icon="circle-dot", tone="wait"),
+    "explained": State(label=_("Explained"), icon="notes", tone="info"),
+    "resolved": State(label=_("Resolved"), icon="checks", tone="ok"),
+    # notifications
+    "received": State(label=_("Received"), icon="inbox", tone="quiet"),
+    "applied": State(label=_("Applied"), icon="circle-check", tone="ok"),
+    "repeated": State(label=_("Repeated, no effect"), icon="refresh", tone="quiet"),
+    "unmatched": State(label=_("No payment of ours"), icon="question-mark", tone="wait"),
+    "notification.refused": State(label=_("Refused"), icon="ban", tone="bad"),
+    "notification.failed": State(label=_("Not applied yet"), icon="clock", tone="wait"),
+}

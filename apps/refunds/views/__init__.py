@@ -1,0 +1,14 @@
+"""Refunds: the list, asking for one, following it, and the rule."""
+
+from apps.refunds.views.asking import refund_create
+from apps.refunds.views.refunds import refund_ask, refund_cancel, refund_detail, refund_list
+from apps.refunds.views.rules import rule_edit
+
+__all__ = [
+    "refund_ask",
+    "refund_cancel",
+    "refund_create",
+    "refund_detail",
+    "refund_list",
+    "rule_edit",
+]
