@@ -61,11 +61,11 @@ def email_of(role: str) -> str:
     return f"{role}@demo.example"
 
 
-def make_people_and_places() -> tuple[Merchant, list[Store], dict[str, User]]:
-    """The merchant, two stores, and a member of each role with a verified address."""
+def make_people_and_places(*, since: datetime) -> tuple[Merchant, list[Store], dict[str, User]]:
+    """The merchant, registered at ``since``, two stores, and a member of each role with a verified address."""
     with transaction.atomic():
         merchant = Merchant.objects.create(
-            slug=SLUG, name="云栖茶铺", name_en="Cloud Rest Tea House"
+            slug=SLUG, name="云栖茶铺", name_en="Cloud Rest Tea House", created_at=since
         )
         users: dict[str, User] = {}
         for role in Role.values:

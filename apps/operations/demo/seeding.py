@@ -110,7 +110,7 @@ def seed(*, days: int, count: int, wire: int, seed: int) -> DemoReport:
     now = clock.now()
     rng = random.Random(seed)  # noqa: S311  # a demo must be repeatable, not secret
     control = SimulatorControl(settings.SIMULATOR_URL)
-    merchant, stores, users = people.make_people_and_places()
+    merchant, stores, users = people.make_people_and_places(since=now - timedelta(days=90))
     owner = Actor(users["owner"].email, users["owner"].pk)
     with enter_scope(Scope(merchant.pk)):
         people.write_rule(users["owner"], actor=owner, now=now - timedelta(days=90))
