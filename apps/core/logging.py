@@ -65,3 +65,16 @@ class RedactionFilter(logging.Filter):
         if record.exc_text:
             record.exc_text = redact(record.exc_text)
         return True
+
+
+class CalmRequests(logging.Filter):
+    """For ``django.request``: a refusal (4xx) is one line without a traceback, and "not ready yet" is no error."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything pass but the answers of ``/readyz``, whose text says what is wrong to whoever asked."""
+        status = getattr(record, "status_code", 0)
+        if 400 <= status < 500:
+            record.exc_info = None
+        request = getattr(record, "request", None)
+        return not (status == 503 and getattr(request, "path", "") == "/readyz")

@@ -347,7 +347,10 @@ def logging_config(*, formatter: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"redact": {"()": "apps.core.logging.RedactionFilter"}},
+        "filters": {
+            "redact": {"()": "apps.core.logging.RedactionFilter"},
+            "calm": {"()": "apps.core.logging.CalmRequests"},
+        },
         "formatters": {
             "plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
             "json": {
@@ -371,6 +374,7 @@ def logging_config(*, formatter: str) -> dict[str, Any]:
             "celery.app.trace": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
             "django": {"handlers": [], "level": "INFO", "propagate": True},
+            "django.request": {"handlers": [], "filters": ["calm"], "propagate": True},
             "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
             # The proxy in front keeps the access log.
             "uvicorn.access": {"level": "WARNING"},

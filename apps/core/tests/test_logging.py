@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 import pytest
+from django.test import RequestFactory
 
-from apps.core.logging import RedactionFilter, redact
+from apps.core.logging import CalmRequests, RedactionFilter, redact
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0\n-----END PRIVATE KEY-----"
 
@@ -66,3 +67,23 @@ def test_arguments_and_tracebacks_are_redacted_and_the_record_passes() -> None:
     assert "SECRET" not in text
     assert "call failed: sign=[hidden]" in text
     assert "Traceback" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "passes", "traceback"),
+    [
+        (403, "/m/tea/", True, False),
+        (500, "/m/tea/", True, True),
+        (503, "/readyz", False, True),
+        (503, "/m/tea/", True, True),
+    ],
+)
+def test_refusals_are_one_line_and_not_ready_is_no_error(
+    status: int, path: str, passes: bool, traceback: bool
+) -> None:
+    record = logging.LogRecord("django.request", logging.WARNING, "", 0, "x", None, None)
+    record.exc_info = (ValueError, ValueError("x"), None)
+    record.status_code = status
+    record.request = RequestFactory().get(path)
+    assert CalmRequests().filter(record) is passes
+    assert bool(record.exc_info) is traceback
