@@ -18,6 +18,7 @@ from apps.approvals.subjects import subject_for
 from apps.core import audit, live, outbox
 from apps.core.audit import Actor
 from apps.core.mail import send_in_every_language
+from apps.core.names import named
 from apps.merchants.models import Merchant
 
 #: How long a request waits before it expires and what it reserved is released.
@@ -230,7 +231,7 @@ def deliver_request(*, approval_id: int, now: datetime) -> int:
     return send_in_every_language(
         to=[member.user.email for member in members],
         subject=lambda: (
-            gettext("%(merchant)s: your confirmation is asked for") % {"merchant": merchant.name}
+            gettext("%(merchant)s: your confirmation is asked for") % {"merchant": named(merchant)}
         ),
         template="approvals/mail/request.txt",
         context=context,

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
+from apps.core.names import named
 from apps.merchants.models import Role, Store
 
 _ALL, _SOME = "all", "some"
@@ -132,7 +133,7 @@ class _ReachForm(forms.Form):
     ) -> None:
         super().__init__(data, initial=initial)
         cast("forms.ChoiceField", self.fields["stores"]).choices = [
-            (store.pk, store.name) for store in stores
+            (store.pk, named(store)) for store in stores
         ]
 
     @override

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.core.encryption import keyed_hash
+from apps.core.names import named
 from apps.core.tenancy import ScopedQuerySet, current_merchant_id
 from apps.merchants.models import Invitation, Membership, Merchant, Role, Store
 from apps.merchants.roles import PERMISSIONS
@@ -111,8 +112,9 @@ def get_invitation(invitation_id: int) -> Invitation:
 
 
 def store_names() -> dict[int, str]:
-    """The names of all stores in scope, by id."""
-    return dict(Store.objects.visible("pk").values_list("pk", "name"))
+    """The names of all stores in scope in the page's language, by id."""
+    stores = Store.objects.visible("pk").only("pk", "name", "name_en")
+    return {store.pk: named(store) for store in stores}
 
 
 def _names(store_ids: list[int] | None, names: Mapping[int, str]) -> tuple[str, ...] | None:

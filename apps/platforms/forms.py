@@ -8,13 +8,15 @@ from typing import Any, cast
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
+from apps.core.names import named
 from apps.merchants.models import Store
 from apps.platforms import registry
 from apps.platforms.gateway import Credentials, Platform
-from apps.platforms.models import NotificationState, PlatformAccount, Verdict
+from apps.platforms.models import NotificationState, PlatformAccount, PlatformChoice, Verdict
 
 #: Inputs that stand in columns of their own; every other credential is a key.
 _NUMBERS = ("merchant_no", "app_id")
@@ -50,7 +52,6 @@ class AccountForm(forms.Form):
     label = forms.CharField(
         label=_("Name of the account"),
         max_length=60,
-        help_text=_("For your own eyes, such as “Main shop, WeChat Pay”. Customers do not see it."),
     )
     fee_rate = forms.DecimalField(
         label=_("Fee rate in percent"),
@@ -102,6 +103,9 @@ class AccountForm(forms.Form):
         super().__init__(data, initial=initial)
         self.account = account
         self.platform = platform
+        self.fields["label"].help_text = gettext(
+            "For your own eyes, such as “Main shop, %(platform)s”. Customers do not see it."
+        ) % {"platform": PlatformChoice(platform.value).label}
         #: Set by the view when the platform did not answer: only then is the way around the check offered.
         self.offer_unchecked = False
         self._keys: list[str] = []
@@ -122,7 +126,7 @@ class AccountForm(forms.Form):
             if is_key:
                 self._keys.append(field.name)
         choices = cast(forms.TypedMultipleChoiceField, self.fields["store_ids"])
-        choices.choices = [(store.pk, store.name) for store in stores]
+        choices.choices = [(store.pk, named(store)) for store in stores]
 
     @override
     def clean(self) -> dict[str, Any]:

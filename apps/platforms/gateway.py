@@ -126,6 +126,23 @@ class MalformedMessage(Exception):
     """A verified or unverifiable message that cannot be read: not JSON, a field missing, an amount that is no amount."""
 
 
+#: Code of ``WrongKey`` for WeChat Pay's APIv3 key.
+API_V3_KEY_WRONG = "api_v3_key_wrong"
+
+
+class WrongKey(MalformedMessage):
+    """A message whose signature is good does not open with the key that we hold: the key is wrong, not the message.
+
+    ``field`` names the credential at fault, ``code`` is stable and has words in ``messages``. Never raised before the
+    signature was verified.
+    """
+
+    def __init__(self, message: str, *, field: str, code: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.code = code
+
+
 class NotSupported(Exception):
     """The platform, or this connector, cannot do that; see ``capabilities``."""
 
@@ -413,7 +430,7 @@ class PlatformGateway(ABC):
 
     @abstractmethod
     def parse_notification(self, raw: RawNotification) -> Notification:
-        """Verify over the raw bytes, then read. Raises InvalidSignature, MalformedMessage."""
+        """Verify over the raw bytes, then read. Raises InvalidSignature, WrongKey, MalformedMessage."""
 
     @abstractmethod
     def acknowledge(self, *, accepted: bool, reason: str = "") -> Ack:

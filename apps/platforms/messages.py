@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from apps.platforms.gateway import Platform, StatementUnreadable
+from apps.platforms.gateway import API_V3_KEY_WRONG, Platform, StatementUnreadable
 
 #: Codes of ours, see ``PlatformUnavailable``.
 _COMMON: dict[str, Promise] = {
@@ -52,6 +52,9 @@ _COMMON: dict[str, Promise] = {
 }
 
 _WECHATPAY: dict[str, Promise] = {
+    API_V3_KEY_WRONG: _(
+        "APIv3 key wrong: a genuine notification of WeChat Pay does not open with the key stored here. Payments are still found, since the portal asks by itself, but later. Copy the key again, or set a new one on the merchant platform under Account center, API security, and store it here under Change."
+    ),
     "PARAM_ERROR": _(
         "WeChat Pay did not accept one of the values sent. No money moved. Check the amount, the notification address and the settings."
     ),

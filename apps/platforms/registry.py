@@ -31,7 +31,10 @@ CONNECTORS: dict[Platform, type[PlatformGateway]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialField:
-    """One thing that the connect form asks for. ``secret``: never shown again once stored."""
+    """One thing that the connect form asks for. ``secret``: never shown again once stored.
+
+    ``tried`` is False for what no call to the platform proves beforehand; the first notification does.
+    """
 
     name: str
     label: Promise
@@ -39,6 +42,7 @@ class CredentialField:
     secret: bool = False
     multiline: bool = False
     required: bool = True
+    tried: bool = True
 
 
 @lru_cache(maxsize=8)
@@ -138,9 +142,10 @@ _FIELDS: dict[Platform, tuple[CredentialField, ...]] = {
             name="api_v3_key",
             label=gettext_lazy("APIv3 key"),
             help=gettext_lazy(
-                "The 32 characters that you set under Account center, API security, APIv3 key. Without it no notification can be read."
+                "The 32 characters that you set under Account center, API security, APIv3 key. It cannot be tried beforehand: the first notification proves it. Copy it with care, since with a wrong one no notification can be read."
             ),
             secret=True,
+            tried=False,
         ),
         CredentialField(
             name="public_key_id",
@@ -213,6 +218,11 @@ _FIELDS: dict[Platform, tuple[CredentialField, ...]] = {
 def credential_fields(platform: Platform | str) -> tuple[CredentialField, ...]:
     """What the connect form asks for, in order; ``app_id`` and ``merchant_no`` included."""
     return _FIELDS.get(Platform(platform), ())
+
+
+def untried_fields(platform: Platform | str) -> tuple[CredentialField, ...]:
+    """The entries that a live check cannot prove."""
+    return tuple(field for field in credential_fields(platform) if not field.tried)
 
 
 def validate_credentials_shape(

@@ -10,8 +10,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.models import AuditEvent
-from apps.platforms import messages
-from apps.platforms.gateway import Capability, CheckState, CredentialCheck, Platform
+from apps.platforms import messages, registry
+from apps.platforms.gateway import (
+    API_V3_KEY_WRONG,
+    Capability,
+    CheckState,
+    CredentialCheck,
+    Platform,
+)
 from apps.platforms.models import Notification, NotificationState, Verdict
 
 _CAPABILITIES: Mapping[Capability, Promise] = {
@@ -83,8 +89,23 @@ def check_words(platform: Platform | str, check: CredentialCheck) -> str:
     return str(messages.explain(platform, check.code, fallback=fallback))
 
 
+def untried_words(platform: Platform | str) -> str:
+    """What the person should know about entries that could not be tried; empty where all were."""
+    labels = [str(field.label) for field in registry.untried_fields(platform)]
+    if not labels:
+        return ""
+    return _(
+        "The %(key)s cannot be tried beforehand: the first notification proves it. If it is wrong, the account turns "
+        "red here."
+    ) % {"key": ", ".join(labels)}
+
+
 def _nothing_to_do(row: Notification) -> bool:
     return row.state == NotificationState.APPLIED and row.detail == "nothing_to_do"
+
+
+def _wrong_key(row: Notification) -> bool:
+    return row.verdict == Verdict.UNREADABLE and row.detail == API_V3_KEY_WRONG
 
 
 def notification_badge(row: Notification) -> str:
@@ -97,6 +118,11 @@ def notification_words(row: Notification) -> str:
     if row.verdict == Verdict.BAD_SIGNATURE:
         reason = _SIGNATURE_WORDS.get(row.detail, _SIGNATURE_WORDS["wrong"])
         return _("%(reason)s It had no effect.") % {"reason": reason}
+    if _wrong_key(row):
+        return _(
+            "APIv3 key wrong: the signature is good, but the content does not open with the key stored here. "
+            "It had no effect. Store the right key in the account; afterwards this can be processed again."
+        )
     if row.verdict == Verdict.UNREADABLE:
         return _("It could not be read, or is meant for another account. It had no effect.")
     if _nothing_to_do(row):
@@ -138,13 +164,21 @@ _CHECK_RESULTS: Mapping[str, Promise] = {
     "bad": gettext_lazy("The platform refused these credentials."),
     "unreachable": gettext_lazy("The platform could not be asked."),
 }
+#: The same, where a notification was the proof.
+_PROOFS: Mapping[str, Promise] = {
+    "good": gettext_lazy("A notification opened with the APIv3 key again."),
+    "bad": gettext_lazy("APIv3 key wrong: a genuine notification did not open with it."),
+}
 
 
 def event_entry(event: AuditEvent) -> dict[str, Any]:
     """One line of an account's history, as the shared timeline draws it."""
     title, icon, tone = _EVENTS.get(event.action, (event.action, "point", "quiet"))
     check = str(event.data.get("check", ""))
-    words = [str(_CHECK_RESULTS[check])] if check in _CHECK_RESULTS else []
+    if event.data.get("by") == "notification":
+        words = [str(_PROOFS[check])] if check in _PROOFS else []
+    else:
+        words = [str(_CHECK_RESULTS[check])] if check in _CHECK_RESULTS else []
     if event.data.get("replaced"):
         words.append(_("Credentials were replaced."))
     return {
@@ -160,7 +194,8 @@ def event_entry(event: AuditEvent) -> dict[str, Any]:
 
 def notification_detail(row: Notification) -> str:
     """The reason as a connector or handler gave it, for support; empty where the words above say it all."""
-    return "" if row.detail in _SIGNATURE_WORDS or row.detail == "nothing_to_do" else row.detail
+    said = row.detail in _SIGNATURE_WORDS or row.detail in {"nothing_to_do", API_V3_KEY_WRONG}
+    return "" if said else row.detail
 
 
 def shown_headers(headers: Mapping[str, Any]) -> list[tuple[str, str]]:

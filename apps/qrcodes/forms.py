@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps.core.money import MAX_AMOUNT_MINOR, Money
+from apps.core.names import named
 from apps.merchants.models import Store
 from apps.qrcodes.models import ScenarioKind
 
@@ -107,7 +108,7 @@ class CodeForm(forms.Form):
     ) -> None:
         super().__init__(data, initial=initial)
         cast("forms.ChoiceField", self.fields["store"]).choices = [
-            (store.pk, store.name) for store in stores
+            (store.pk, named(store)) for store in stores
         ]
         self.fields["amount"].required = data is None or data.get("pricing") == "fixed"
 
@@ -170,7 +171,7 @@ class CodeFilterForm(forms.Form):
         super().__init__(data)
         cast("forms.ChoiceField", self.fields["store"]).choices = [
             ("", gettext("All stores")),
-            *((store.pk, store.name) for store in stores),
+            *((store.pk, named(store)) for store in stores),
         ]
 
 

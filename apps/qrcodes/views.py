@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.core import clock, keyset
 from apps.core.htmx import render_page
 from apps.core.models import AuditEvent
+from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.selectors import list_stores
 from apps.qrcodes.artwork import (
@@ -328,7 +329,7 @@ def _confirm(
         "code": code,
         "step": step,
         "facts": [
-            (_("Store"), code.store.name),
+            (_("Store"), named(code.store)),
             (_("Where it hangs"), code.scenario.get_kind_display()),
             (_("Code number"), code.token),
         ],

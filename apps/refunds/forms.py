@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.money import Money
+from apps.core.names import named
 from apps.merchants.models import Store
 from apps.qrcodes.forms import read_amount
 
@@ -96,7 +97,7 @@ class RefundFilterForm(forms.Form):
         super().__init__(data)
         cast("forms.ChoiceField", self.fields["store"]).choices = [
             ("", gettext("All stores")),
-            *((store.pk, store.name) for store in stores),
+            *((store.pk, named(store)) for store in stores),
         ]
 
 

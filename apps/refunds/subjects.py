@@ -13,6 +13,7 @@ from apps.approvals.models import Approval
 from apps.approvals.subjects import ApprovalSubject, Description
 from apps.core.audit import Actor
 from apps.core.money import Money
+from apps.core.names import named
 from apps.refunds.models import Refund
 from apps.refunds.selectors import rule_of
 from apps.refunds.services import release_refund, void_refund
@@ -39,7 +40,7 @@ class RefundSubject(ApprovalSubject):
                 (_("Payment number"), payment.order_no),
                 (_("Paid"), paid.display()),
                 (_("For"), payment.order.subject),
-                (_("Store"), refund.store.name),
+                (_("Store"), named(refund.store)),
                 (_("Reason"), refund.reason),
                 (_("Rule"), rule_of(refund)),
             ],

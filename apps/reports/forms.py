@@ -11,6 +11,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.money import InvalidAmount, Money
+from apps.core.names import speaks_english
 from apps.payments.models import Source
 from apps.platforms.models import PlatformChoice
 from apps.reports import wording
@@ -99,7 +100,7 @@ class TransactionFilterForm(forms.Form):
         super().__init__(data)
         self.today = today
         self.day_starts_at = day_starts_at
-        english = (get_language() or "").startswith("en")
+        english = speaks_english()
         held = {account.platform for account in names.accounts.values()}
         choices: dict[str, list[tuple[Any, Any]]] = {
             "state": [("", _("All")), *wording.STATE_GROUPS.items()],

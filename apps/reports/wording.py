@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.names import named
 from apps.merchants.models import Merchant, Store
 from apps.platforms.gateway import Product
 from apps.qrcodes.models import QRCode
@@ -59,12 +60,12 @@ ENCODINGS: Final[list[tuple[str, Promise]]] = [
 
 def name_of(thing: Store | Merchant, english: bool) -> str:
     """A name in the page's language where there is one."""
-    return (thing.name_en if english else "") or thing.name
+    return named(thing, english=english)
 
 
 def code_name(code: QRCode, english: bool) -> str:
     """A code is known by its scenario."""
-    return (code.scenario.name_en if english else "") or code.scenario.name
+    return named(code.scenario, english=english)
 
 
 def product_words(product: str) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol
+from typing import Concatenate, ParamSpec
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import get_language
 
 from apps.checkout.selectors import Platforms
 from apps.checkout.services import begin
 from apps.checkout.wallets import is_phone, wallet_of
 from apps.checkout.ways import Way, ways_for
 from apps.core import clock
+from apps.core.names import named
 from apps.merchants.access import DoorRequest, actor_of, client_ip
 from apps.merchants.models import Store
 from apps.payments.models import Order, OrderState
@@ -24,13 +24,6 @@ from apps.platforms.gateway import Product
 from apps.qrcodes.models import QRCode, Scenario
 
 P = ParamSpec("P")
-
-
-class Named(Protocol):
-    """What has a name in Chinese and perhaps one in English."""
-
-    name: str
-    name_en: str
 
 
 def payer_page(
@@ -69,13 +62,6 @@ def ways_here(request: HttpRequest, platforms: Platforms) -> list[Way]:
     """The ways to pay that this browser can go."""
     agent = user_agent(request)
     return ways_for(wallet=wallet_of(agent), phone=is_phone(agent), platforms=platforms)
-
-
-def named(thing: Named) -> str:
-    """A name in the page's language."""
-    if thing.name_en and (get_language() or "").startswith("en"):
-        return thing.name_en
-    return thing.name
 
 
 def shop_facts(request: DoorRequest, store: Store, scenario: Scenario | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.core import clock
+from apps.core import clock, names
 from apps.core.money import InvalidAmount, Money
 from apps.core.states import STATES, State
 
@@ -162,6 +162,14 @@ def may(holder: object, permission: str) -> bool:
     """Whether the request (its ``permissions``) or a set of permissions allows ``permission``."""
     permissions = getattr(holder, "permissions", holder)
     return isinstance(permissions, frozenset | set) and permission in permissions
+
+
+@register.filter
+def named(value: object) -> str:
+    """The name of a merchant, store or scenario in the page's language (``core.names.named``)."""
+    if not hasattr(value, "name"):
+        return ""
+    return names.named(value) if hasattr(value, "name_en") else str(value.name)
 
 
 @register.simple_tag

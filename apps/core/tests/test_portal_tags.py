@@ -13,6 +13,7 @@ from django.test import RequestFactory
 from django.utils import translation
 
 from apps.core.money import Money
+from apps.core.names import named
 from apps.core.states import STATES
 from apps.core.templatetags import portal
 
@@ -245,3 +246,44 @@ class TestComponents:
                 if "src=" not in part.split(">")[0] and "json" not in part.split(">")[0]
             ]
         assert slips == []
+
+
+class TestNamed:
+    BOTH = SimpleNamespace(name="湖滨店", name_en="Lakeside")
+    CHINESE = SimpleNamespace(name="运河店", name_en="")
+
+    @pytest.mark.parametrize(
+        ("language", "both", "chinese"),
+        [
+            ("en", "Lakeside", "运河店"),
+            ("en-gb", "Lakeside", "运河店"),
+            ("fr", "Lakeside", "运河店"),
+            ("zh-hans", "湖滨店", "运河店"),
+            (None, "湖滨店", "运河店"),
+        ],
+    )
+    def test_the_pages_language_decides(
+        self, language: str | None, both: str, chinese: str
+    ) -> None:
+        with translation.override(language):
+            assert render("{{ s|named }}", s=self.BOTH) == both
+            assert render("{{ s|named }}", s=self.CHINESE) == chinese
+
+    def test_the_caller_may_decide(self) -> None:
+        with translation.override("zh-hans"):
+            assert named(self.BOTH, english=True) == "Lakeside"
+        with translation.override("en"):
+            assert named(self.BOTH, english=False) == "湖滨店"
+
+    def test_what_has_no_english_name_keeps_its_own(self) -> None:
+        with translation.override("en"):
+            assert render("{{ s|named }}", s=SimpleNamespace(name="Till")) == "Till"
+
+    @pytest.mark.parametrize("value", [None, "", 7, "湖滨店"])
+    def test_without_a_name_it_is_empty(self, value: object) -> None:
+        assert portal.named(value) == ""
+
+    def test_a_name_is_escaped(self) -> None:
+        with translation.override("en"):
+            shop = SimpleNamespace(name="店", name_en="Tea & <b>")
+            assert render("{{ s|named }}", s=shop) == "Tea &amp; &lt;b&gt;"

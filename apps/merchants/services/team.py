@@ -14,6 +14,7 @@ from apps.core import audit, outbox
 from apps.core.audit import Actor
 from apps.core.doors import make_door
 from apps.core.mail import send_in_every_language
+from apps.core.names import named
 from apps.core.tenancy import current_merchant_id
 from apps.merchants.models import Invitation, Membership, Merchant, Role, Store
 from apps.merchants.selectors import (
@@ -357,7 +358,7 @@ def deliver_invitation(*, invitation_id: int, now: datetime) -> bool:
     }
     send_in_every_language(
         to=[invitation.email],
-        subject=lambda: gettext("You are invited to %(merchant)s") % {"merchant": merchant.name},
+        subject=lambda: gettext("You are invited to %(merchant)s") % {"merchant": named(merchant)},
         template="merchants/mail/invitation.txt",
         context=context,
     )

@@ -15,6 +15,7 @@ from apps.accounts.forms import ProfileForm
 from apps.accounts.models import User
 from apps.accounts.services import rename_user
 from apps.core import clock
+from apps.core.names import named
 from apps.merchants.access import DoorRequest, actor_of, door_view, public, signed_in
 from apps.merchants.forms import StartForm
 from apps.merchants.mailbox import latest_mails
@@ -78,7 +79,7 @@ def start(request: HttpRequest) -> HttpResponseBase:
         merchant = start_first_merchant(
             owner=user, actor=actor_of(request), now=clock.now(), **form.cleaned_data
         )
-        messages.success(request, _("%(name)s is ready.") % {"name": merchant.name})
+        messages.success(request, _("%(name)s is ready.") % {"name": named(merchant)})
         return _dashboard(merchant)
     status = 422 if form.errors else 200
     return render(request, "merchants/start.html", {"form": form}, status=status)
@@ -107,7 +108,7 @@ def invitation(request: DoorRequest) -> HttpResponseBase:
         else:
             request.session.pop(INVITATION_KEY, None)
             messages.success(
-                request, _("You joined %(merchant)s.") % {"merchant": request.merchant.name}
+                request, _("You joined %(merchant)s.") % {"merchant": named(request.merchant)}
             )
             return _dashboard(request.merchant)
     if state == "invited" and (user is None or is_theirs):

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core import clock
+from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.forms import StoreForm
 from apps.merchants.models import Store
@@ -57,7 +58,7 @@ def store_add(request: MerchantRequest) -> HttpResponse:
         except StoreNameTaken:
             form.add_error("name", str(NAME_TAKEN))
         else:
-            messages.success(request, _("%(name)s was added.") % {"name": store.name})
+            messages.success(request, _("%(name)s was added.") % {"name": named(store)})
             return redirect("merchants:store_list", request.merchant.slug)
     return _form_page(request, form, None)
 
@@ -95,7 +96,7 @@ def _switch(request: MerchantRequest, store_id: int, *, active: bool) -> HttpRes
             )
         else:
             done = _("%(name)s is open again.") if active else _("%(name)s is closed.")
-            messages.success(request, done % {"name": store.name})
+            messages.success(request, done % {"name": named(store)})
         return redirect("merchants:store_list", request.merchant.slug)
     return render(request, "merchants/store_switch.html", {"store": store, "opening": active})
 

@@ -8,7 +8,6 @@ from apps.platforms.services.accounts import (
     credentials_of,
     fingerprints_of,
     gateway_of,
-    last_check,
     notify_url,
     recheck_account,
     reseal_account,
@@ -24,6 +23,7 @@ from apps.platforms.services.notifications import (
     receive,
     reprocess_notification,
 )
+from apps.platforms.services.verdicts import last_check
 
 __all__ = [
     "AccountNotFound",

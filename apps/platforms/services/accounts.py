@@ -27,6 +27,7 @@ from apps.platforms.gateway import (
     PlatformGateway,
 )
 from apps.platforms.models import AccountStore, PlatformAccount
+from apps.platforms.services import verdicts
 
 PURPOSE = "credentials"
 DOOR = "account"
@@ -91,7 +92,7 @@ def connect_account(
         all_stores=all_stores,
     )
     account.credentials_sealed = _sealed(credentials.keys, account.merchant_id)
-    _note(account, check, now)
+    verdicts.note(account, check, now)
     try:
         with transaction.atomic():
             account.save(force_insert=True)
@@ -164,7 +165,9 @@ def update_account(
         account.all_stores = all_stores
         if check is not None:
             account.credentials_sealed = _sealed(credentials.keys, account.merchant_id)
-            _note(account, check, now)
+            stands = verdicts.standing(account)
+            if stands is None or held.keys.get(stands.field) != credentials.keys.get(stands.field):
+                verdicts.note(account, check, now)
         account.save(force_update=True)
         AccountStore.objects.filter(account=account).exclude(store_id__in=stores).delete()
         _serve(account, stores)
@@ -201,17 +204,22 @@ def set_active(*, account_id: int, active: bool, actor: Actor, now: datetime) ->
 def recheck_account(*, account_id: int, actor: Actor, now: datetime) -> CredentialCheck:
     """Try the stored credentials at the platform and keep the verdict. Raises AccountNotFound, CannotOpen.
 
-    An unreachable platform says nothing about them, so an earlier verdict then stays.
+    An unreachable platform says nothing about them, so an earlier verdict then stays. So does what notifications
+    proved about a key that no call tries: unless the platform refuses the others, that is what is returned.
     """
     account = _get(account_id)
     check = gateway_of(account).check_credentials()
     told = check.state is not CheckState.UNREACHABLE
     with transaction.atomic():
-        if told or account.check_state not in {CheckState.GOOD.value, CheckState.BAD.value}:
-            _note(account, check, now)
-        account.save(update_fields=["checked_at", "check_state", "check_message"])
+        account = _lock(account_id)
+        stands = verdicts.standing(account) if check.state is CheckState.GOOD else None
+        if stands is None and (
+            told or account.check_state not in {CheckState.GOOD.value, CheckState.BAD.value}
+        ):
+            verdicts.note(account, check, now)
+            account.save(update_fields=["checked_at", "check_state", "check_message"])
         _record(account, "account.checked", actor, now, check=check.state.value, code=check.code)
-    return check
+    return stands or check
 
 
 @transaction.atomic
@@ -260,17 +268,6 @@ def gateway_of(account: PlatformAccount) -> PlatformGateway:
     """The connector for this account. Raises CannotOpen."""
     return registry.gateway_for(
         platform=Platform(account.platform), credentials=credentials_of(account)
-    )
-
-
-def last_check(account: PlatformAccount) -> CredentialCheck | None:
-    """The verdict of the last live call; None before the first."""
-    if not account.check_state:
-        return None
-    # Something else may have been written there by hand.
-    field, code, message = [*account.check_message.split("|", 2), "", ""][:3]
-    return CredentialCheck(
-        state=CheckState(account.check_state), field=field, code=code, message=message
     )
 
 
@@ -360,13 +357,6 @@ def _check(platform: Platform, credentials: Credentials, *, unchecked: bool) -> 
     if check.state is CheckState.UNREACHABLE and not unchecked:
         raise PlatformUnreachable("", wording.check_words(platform, check))
     return check
-
-
-def _note(account: PlatformAccount, check: CredentialCheck, now: datetime) -> None:
-    account.checked_at = now
-    account.check_state = check.state.value
-    # ``last_check`` reads it again.
-    account.check_message = f"{check.field}|{check.code}|{check.message}"[:300]
 
 
 def _serve(account: PlatformAccount, store_ids: Collection[int]) -> None:

@@ -22,6 +22,7 @@ from apps.core.logging import redact
 from apps.core.models import Door
 from apps.platforms import gateway, intake
 from apps.platforms.models import Notification, NotificationState, PlatformAccount, Verdict
+from apps.platforms.services import verdicts
 from apps.platforms.services.accounts import gateway_of
 
 logger = logging.getLogger(__name__)
@@ -193,6 +194,18 @@ def _process(
             verdict=Verdict.BAD_SIGNATURE,
             detail=str(error),
         )
+    except gateway.WrongKey as error:
+        with transaction.atomic():
+            verdicts.key_is_wrong(
+                account=account, error=error, received_at=row.received_at, now=now, actor=actor
+            )
+            return _settle(
+                row,
+                NotificationState.REFUSED,
+                now=now,
+                verdict=Verdict.UNREADABLE,
+                detail=error.code,
+            )
     except gateway.MalformedMessage as error:
         return _settle(
             row, NotificationState.REFUSED, now=now, verdict=Verdict.UNREADABLE, detail=str(error)
@@ -201,6 +214,9 @@ def _process(
         # Ours to mend (keys that do not open, a slip in a connector): the delivery is kept and tried again.
         logger.exception("notification %s could not be read", row.pk)
         return _settle(row, NotificationState.FAILED, now=now, detail=_words(error))
+    if message.kind is not gateway.NotificationKind.OTHER and verdicts.standing(account):
+        # Whatever becomes of it below, it did open. Other kinds are not opened and prove nothing.
+        verdicts.key_is_right(account=account, received_at=row.received_at, now=now, actor=actor)
     facts = {
         "verdict": Verdict.GOOD,
         "kind": message.kind.value,

@@ -310,7 +310,7 @@ class TestAccountDetail:
             )
             Store.objects.update(is_active=False)
         page = text(enter(shop).get(url(shop, "account_edit", account.pk)))
-        assert "一号店" in page
+        assert "First store" in page
 
     def test_a_strangers_account_is_not_found(self, shop: Shop, account: PlatformAccount) -> None:
         rice = make_shop("rice")

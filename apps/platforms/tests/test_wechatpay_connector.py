@@ -12,6 +12,7 @@ import pytest
 from apps.core.money import Money
 from apps.platforms.connectors.wechatpay.connector import WechatpayEndpoints, WechatpayGateway
 from apps.platforms.gateway import (
+    API_V3_KEY_WRONG,
     CheckState,
     Credentials,
     InvalidSignature,
@@ -25,6 +26,7 @@ from apps.platforms.gateway import (
     RawNotification,
     StatementKind,
     StatementNotReady,
+    WrongKey,
 )
 from apps.platforms.http import PlatformHttp
 from apps.platforms.tests import bills
@@ -310,8 +312,13 @@ class TestNotices:
     def test_a_wrong_api_v3_key(self, paid: WechatpayServer) -> None:
         ours = replace(paid.ours, keys={**paid.ours.keys, "api_v3_key": "x" * 32})
         raw = paid.notice("TRANSACTION.SUCCESS", paid.transaction(ORDER))
-        with pytest.raises(MalformedMessage):
+        with pytest.raises(WrongKey) as refusal:
             gateway_at(paid, ours).parse_notification(raw)
+        assert (refusal.value.field, refusal.value.code) == ("api_v3_key", API_V3_KEY_WRONG)
+        # Without the platform's signature nothing is said about the key.
+        forged = replace(raw, headers={**raw.headers, "wechatpay-signature": "AAAA"})
+        with pytest.raises(InvalidSignature):
+            gateway_at(paid, ours).parse_notification(forged)
 
     def test_a_verified_notice_of_another_sort(self, paid: WechatpayServer) -> None:
         raw = paid.signed(b'{"id":"EV-9","event_type":"COUPON.USE","resource":{}}')

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.core import clock
 from apps.core.encryption import CannotOpen
 from apps.core.htmx import render_page
+from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms import registry, selectors, services, wording
 from apps.platforms.forms import AccountForm, percent
@@ -37,6 +38,13 @@ def _to_detail(request: MerchantRequest, account_id: int) -> HttpResponse:
     return redirect("platforms:account_detail", request.merchant.slug, account_id)
 
 
+def _broken_words(account: PlatformAccount) -> str:
+    check = services.last_check(account)
+    if check is None or check.state is not CheckState.BAD:
+        return ""
+    return wording.check_words(account.platform, check)
+
+
 @require_GET
 @merchant_view("platforms.view")
 def account_list(request: MerchantRequest) -> HttpResponse:
@@ -49,9 +57,10 @@ def account_list(request: MerchantRequest) -> HttpResponse:
     accounts = [
         {
             "account": account,
-            "stores": [store.name for store in stores.get(account.pk, [])],
+            "stores": [named(store) for store in stores.get(account.pk, [])],
             "badge": wording.check_badge(account.check_state),
             "trouble": trouble.get(account.pk, 0),
+            "broken_words": _broken_words(account),
         }
         for account in selectors.list_accounts()
     ]
@@ -90,6 +99,7 @@ def _form_page(
         "platform": form.platform.value,
         "account": account,
         "simulator_url": _simulator_url(),
+        "untried": wording.untried_words(form.platform),
     }
     status = 422 if form.is_bound and form.errors else 200
     return render_page(request, "platforms/account_form.html", context, status=status)
@@ -130,7 +140,9 @@ def account_connect(request: MerchantRequest, platform: str) -> HttpResponse:
 
 def _say_connected(request: MerchantRequest, account: PlatformAccount) -> None:
     if account.check_state == CheckState.GOOD.value:
-        messages.success(request, _("Connected. The platform accepted the credentials."))
+        words = _("Connected. The platform accepted the credentials.")
+        untried = wording.untried_words(account.platform)
+        messages.success(request, f"{words} {untried}".strip())
     else:
         messages.warning(
             request, _("Stored without a check. Check the credentials before you take payments.")
@@ -169,7 +181,10 @@ def account_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
         except services.CredentialsRefused as refusal:
             _refused(form, refusal)
         else:
-            messages.success(request, _("Saved."))
+            replaced = {field.name for field in registry.untried_fields(account.platform)}
+            untried = replaced & form.key_values().keys()
+            words = wording.untried_words(account.platform) if untried else ""
+            messages.success(request, " ".join([_("Saved."), words]).strip())
             return _to_detail(request, account_id)
     return _form_page(request, form, account=account)
 

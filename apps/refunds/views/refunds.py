@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.approvals.selectors import decisions_of, members_who_may
 from apps.core import clock
 from apps.core.htmx import render_page
+from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.selectors import list_stores
 from apps.refunds.forms import RefundFilterForm
@@ -120,7 +121,7 @@ def refund_cancel(request: MerchantRequest, refund_id: int) -> HttpResponse:
         context = {
             "refund": refund,
             "facts": [
-                (_("Store"), refund.store.name),
+                (_("Store"), named(refund.store)),
                 (_("Payment number"), refund.payment.order_no),
                 (_("Reason"), refund.reason),
             ],

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from django.utils.translation import get_language
-
 from apps.core import clock
+from apps.core.names import speaks_english
 from apps.reports import wording
 from apps.reports.models import Transaction
 from apps.reports.selectors import Names
@@ -51,8 +50,8 @@ class Row:
 
 
 def english() -> bool:
-    """Whether the page is in English."""
-    return (get_language() or "").startswith("en")
+    """Whether the page names things in English."""
+    return speaks_english()
 
 
 def rows_of(transactions: Iterable[Transaction], names: Names) -> list[Row]:

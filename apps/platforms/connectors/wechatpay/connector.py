@@ -15,6 +15,7 @@ from apps.platforms import files, http, rsa
 from apps.platforms.connectors.wechatpay import signing, statement, wire
 from apps.platforms.connectors.wechatpay.client import WechatpayClient
 from apps.platforms.gateway import (
+    API_V3_KEY_WRONG,
     Ack,
     Capability,
     CheckState,
@@ -44,6 +45,7 @@ from apps.platforms.gateway import (
     StatementKind,
     StatementNotReady,
     StatementUnreadable,
+    WrongKey,
 )
 
 _PRODUCTS = {Product.IN_APP: "jsapi", Product.DYNAMIC_QR: "native", Product.BROWSER: "h5"}
@@ -274,8 +276,15 @@ class WechatpayGateway(PlatformGateway):
                 associated_data=wire.optional(resource, "associated_data"),
                 ciphertext=wire.text(resource, "ciphertext"),
             )
+        except signing.DoesNotOpen as error:
+            # The platform has signed these bytes, so it is our key that is at fault.
+            raise WrongKey(
+                "the notice does not open with the APIv3 key",
+                field="api_v3_key",
+                code=API_V3_KEY_WRONG,
+            ) from error
         except ValueError as error:
-            raise MalformedMessage("the notice does not open with the APIv3 key") from error
+            raise MalformedMessage("the sealed resource is damaged") from error
         return wire.load(plain)
 
     def acknowledge(self, *, accepted: bool, reason: str = "") -> Ack:

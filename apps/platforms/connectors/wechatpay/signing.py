@@ -34,6 +34,10 @@ class SignatureRefused(Exception):
         self.reason = reason
 
 
+class DoesNotOpen(ValueError):
+    """A resource does not open with this APIv3 key."""
+
+
 def request_message(*, method: str, target: str, timestamp: str, nonce: str, body: str) -> bytes:
     """The text signed for a request; ``target`` is the path with its query, as sent."""
     return f"{method}\n{target}\n{timestamp}\n{nonce}\n{body}\n".encode()
@@ -115,15 +119,19 @@ def verify(
 
 
 def decrypt(*, api_v3_key: str, nonce: str, associated_data: str, ciphertext: str) -> bytes:
-    """Open an AES-256-GCM resource. Raises ValueError for a wrong key or damaged text, saying no more."""
+    """Open an AES-256-GCM resource. Raises DoesNotOpen for a wrong key, ValueError for text that is none."""
     try:
-        return AESGCM(api_v3_key.encode()).decrypt(
-            nonce.encode(),
-            base64.b64decode(ciphertext, validate=True),
-            associated_data.encode(),
-        )
-    except (InvalidTag, binascii.Error) as error:
-        raise ValueError("the resource does not open with the APIv3 key") from error
+        cipher = AESGCM(api_v3_key.encode())
+    except ValueError as error:
+        raise DoesNotOpen("the APIv3 key has a wrong length") from error
+    try:
+        sealed = base64.b64decode(ciphertext, validate=True)
+    except binascii.Error as error:
+        raise ValueError("the resource is no base64") from error
+    try:
+        return cipher.decrypt(nonce.encode(), sealed, associated_data.encode())
+    except InvalidTag as error:
+        raise DoesNotOpen("the resource does not open with the APIv3 key") from error
 
 
 def _serial(text: str) -> str:
