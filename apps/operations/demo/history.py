@@ -192,24 +192,32 @@ def write_history(
 
 
 def _write_part(cast: Cast, seed: str, count: int, *, days: int, now: datetime) -> dict[int, Told]:
-    rng = random.Random(seed)  # noqa: S311  # a demo must be repeatable, not secret
     with enter_scope(Scope(cast.merchant.pk)):
-        told = _write_attempts(rng, cast, days=days, count=count, now=now)
+        told = write_attempts(cast, seed=seed, days=days, count=count, now=now)
     connections.close_all()
     return told
 
 
-def _write_attempts(
-    rng: random.Random, cast: Cast, *, days: int, count: int, now: datetime
+def _dice(seed: str, attempt: int) -> random.Random:
+    """Each attempt has its own, so that a minute's difference of the clock changes one attempt and not all after it."""
+    return random.Random(f"{seed}/{attempt}")  # noqa: S311  # a demo must be repeatable, not secret
+
+
+def write_attempts(
+    cast: Cast, *, seed: str, days: int, count: int, now: datetime
 ) -> dict[int, Told]:
-    """Oldest first, in batches of one transaction each."""
+    """Oldest first, in batches of one transaction each; the same seed and clock give the same shop."""
     told: dict[int, Told] = {account.pk: Told() for account in cast.accounts}
-    moments = sorted(_moment(rng, days=days, now=now) for _ in range(count))
+    attempts = [_dice(seed, number) for number in range(count)]
+    moments = sorted(
+        ((_moment(rng, days=days, now=now), number) for number, rng in enumerate(attempts))
+    )
     cashier = cast.users["cashier"]
     for start in range(0, count, BATCH):
         with transaction.atomic():
             scans = []
-            for at in moments[start : start + BATCH]:
+            for at, number in moments[start : start + BATCH]:
+                rng = attempts[number]
                 account = rng.choices(cast.accounts, weights=(58, 42))[0]
                 payment, _amount_paid = _pay(rng, cast, account, at)
                 paid = _settle(rng, payment, account, told[account.pk])
