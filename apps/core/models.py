@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
 from apps.core.tenancy import MerchantScoped
-
-__all__ = ["ArrayField", "AuditEvent", "AuditSeal", "Door", "Due", "door_hash"]
 
 
 def door_hash(token: str) -> bytes:
@@ -105,6 +101,3 @@ class AuditSeal(MerchantScoped):
                 fields=["merchant_id", "sequence"], name="core_auditseal_sequence"
             ),
         ]
-
-
-JsonDict = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from django.db.models import Q, Sum
+from django.db.models import Count, Q, Sum
 
 from apps.ledger.models import Account, JournalEntry, Posting
 
@@ -36,11 +36,10 @@ def trial_balance(*, until: date | None = None) -> list[Balance]:
     ]
 
 
-def unbalanced_entries(*, limit: int = 100) -> list[int]:
-    """Ids of entries whose visible postings do not sum to zero; empty unless something went badly wrong."""
-    bad = (
-        JournalEntry.objects.annotate(total=Sum("postings__amount_minor"))
-        .filter(Q(total__isnull=True) | ~Q(total=0))
-        .order_by("pk")
+def first_unbalanced() -> str:
+    """The first entry whose postings do not balance, in words with the fen over; "" unless something went badly wrong."""
+    totals = JournalEntry.objects.annotate(
+        sides=Count("postings"), total=Sum("postings__amount_minor")
     )
-    return list(bad.values_list("pk", flat=True)[:limit])
+    bad = totals.filter(Q(sides__lt=2) | ~Q(total=0)).order_by("pk").first()
+    return "" if bad is None else f"journal entry {bad.pk}, {bad.total or 0} fen over"

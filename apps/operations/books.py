@@ -9,6 +9,7 @@ from django.db import connection
 
 from apps.core import audit
 from apps.core.tenancy import current_merchant_id
+from apps.ledger.selectors import first_unbalanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,6 @@ def _first(sql: str) -> str:
         row = cursor.fetchone()
     return "" if row is None else ", ".join(str(value) for value in row)
 
-
-UNBALANCED = """
-SELECT 'journal entry ' || e.id, COALESCE(sum(p.amount_minor), 0) || ' fen over'
-FROM ledger_journalentry e LEFT JOIN ledger_posting p ON p.merchant_id = e.merchant_id AND p.entry_id = e.id
-WHERE e.merchant_id = %(merchant)s
-GROUP BY e.id HAVING count(p.id) < 2 OR sum(p.amount_minor) <> 0 ORDER BY e.id LIMIT 1
-"""
 
 REFUND_SUMS = """
 SELECT 'payment ' || p.order_no, 'refunded ' || p.refunded_minor || ', its refunds say ' || r.done
@@ -101,7 +95,7 @@ def _broken_seal() -> str:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "every journal entry balances": lambda: _first(UNBALANCED),
+    "every journal entry balances": first_unbalanced,
     "refunds add up on their payment": lambda: _first(REFUND_SUMS),
     "what moved is in the journal, once": lambda: _first(UNPOSTED),
     "what is in the journal moved": lambda: _first(STRAY),

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_KEY = "beat-heartbeat"
-#: Beat ticks every ten seconds; three missed ticks mean that it, or every worker, is gone.
+#: Beat ticks every few seconds (see CELERY_BEAT_SCHEDULE); this long without one, it or every worker is gone.
 HEARTBEAT_LIMIT = timedelta(seconds=45)
 
 

@@ -63,7 +63,3 @@ class SimulatorControl:
         if code:
             payload["code"] = code
         self.call("pay", payload)
-
-    def books(self, *, platform: str, merchant_no: str) -> dict[str, Any]:
-        """The simulator's own books of one merchant."""
-        return self.call(f"books?platform={platform}&merchant_no={merchant_no}")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from apps.core.clock import CHINA
-from apps.platforms import http, rsa
+from apps.platforms import fields, http, rsa
 from apps.platforms.connectors.alipay import signing, statement, wire
 from apps.platforms.gateway import (
     Ack,
@@ -122,9 +122,9 @@ class AlipayGateway(PlatformGateway):
         if request.product is Product.DYNAMIC_QR:
             answer = self._call("alipay.trade.precreate", biz, notify_url=request.notify_url)
             with http.ReadingAnswer():
-                if wire.text(answer, "out_trade_no") != request.order_no:
+                if fields.text(answer, "out_trade_no") != request.order_no:
                     raise MalformedMessage("out_trade_no is another one")
-                code = wire.text(answer, "qr_code")
+                code = fields.text(answer, "qr_code")
             return Handover(product=request.product, order_no=request.order_no, qr_content=code)
         if request.product not in {Product.BROWSER, Product.IN_APP}:
             raise NotSupported(f"Alipay: {request.product}")
@@ -164,12 +164,12 @@ class AlipayGateway(PlatformGateway):
                 raise
             return result
         with http.ReadingAnswer():
-            if wire.text(answer, "out_trade_no") != order_no:
+            if fields.text(answer, "out_trade_no") != order_no:
                 raise MalformedMessage("out_trade_no is another one")
         return PaymentResult(
             outcome=Outcome.CLOSED,
             order_no=order_no,
-            platform_trade_no=wire.optional(answer, "trade_no") or None,
+            platform_trade_no=fields.optional(answer, "trade_no") or None,
         )
 
     # Refunds
@@ -254,7 +254,7 @@ class AlipayGateway(PlatformGateway):
                 raise StatementNotReady(refusal.message, code=refusal.code) from refusal
             raise StatementEmpty(business_date.isoformat()) from refusal
         with http.ReadingAnswer():
-            url = wire.text(answer, "bill_download_url")
+            url = fields.text(answer, "bill_download_url")
             if urlsplit(url).scheme not in {"https", "http"}:
                 raise MalformedMessage("the download address is unusable")
         file = self._http.send("GET", url, limit=http.MAX_FILE, patience=http.FILE_PATIENCE)
@@ -317,7 +317,7 @@ class AlipayGateway(PlatformGateway):
         answer = self._call(
             "alipay.system.oauth.token", None, grant_type="authorization_code", code=code
         )
-        payer = wire.optional(answer, "user_id") or wire.optional(answer, "open_id")
+        payer = fields.optional(answer, "user_id") or fields.optional(answer, "open_id")
         if not payer:
             raise PlatformUnavailable("the answer names no payer", code="bad_answer")
         return payer
@@ -386,8 +386,8 @@ class AlipayGateway(PlatformGateway):
             self._verify(inner, sign)
         if code == _DONE and own is not None:
             return message
-        sub_code = wire.optional(message, "sub_code")
-        words = wire.optional(message, "sub_msg") or wire.optional(message, "msg")
+        sub_code = fields.optional(message, "sub_code")
+        words = fields.optional(message, "sub_msg") or fields.optional(message, "msg")
         if not code or code == _DONE:
             raise PlatformUnavailable("an answer without a code", code="bad_answer")
         if _transient(code, sub_code):

@@ -15,6 +15,7 @@ from typing import Any
 
 from apps.core.clock import CHINA
 from apps.core.money import InvalidAmount, Money
+from apps.platforms.fields import optional, text
 from apps.platforms.gateway import (
     CreateRequest,
     Credentials,
@@ -200,20 +201,6 @@ def refund(message: Mapping[str, Any], *, order_no: str, refund_no: str) -> Refu
         code=state,
         payload=_redacted(message),
     )
-
-
-def text(message: Mapping[str, Any], name: str) -> str:
-    """A text field that must be there. Raises MalformedMessage."""
-    value = message.get(name)
-    if not isinstance(value, str) or not value:
-        raise MalformedMessage(f"{name} is missing")
-    return value
-
-
-def optional(message: Mapping[str, Any], name: str) -> str:
-    """A text field, or empty."""
-    value = message.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _yuan(message: Mapping[str, Any], name: str) -> Money:

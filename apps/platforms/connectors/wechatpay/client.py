@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from apps.platforms import http, rsa
+from apps.platforms import fields, http, rsa
 from apps.platforms.connectors.wechatpay import signing, wire
 from apps.platforms.gateway import (
     Credentials,
@@ -168,4 +168,4 @@ def _error(answer: http.HttpAnswer) -> tuple[str, str]:
         message = wire.load(answer.body)
     except MalformedMessage:
         return "", ""
-    return wire.optional(message, "code"), wire.optional(message, "message")
+    return fields.optional(message, "code"), fields.optional(message, "message")

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
-from apps.platforms import files, http, rsa
+from apps.platforms import fields, files, http, rsa
 from apps.platforms.connectors.wechatpay import signing, statement, wire
 from apps.platforms.connectors.wechatpay.client import WechatpayClient
 from apps.platforms.gateway import (
@@ -140,16 +140,16 @@ class WechatpayGateway(PlatformGateway):
                 return Handover(
                     product=request.product,
                     order_no=request.order_no,
-                    qr_content=wire.text(answer, "code_url"),
+                    qr_content=fields.text(answer, "code_url"),
                 )
             if request.product is Product.BROWSER:
-                url = wire.text(answer, "h5_url")
+                url = fields.text(answer, "h5_url")
                 if request.return_url:
                     url += f"&redirect_url={quote(request.return_url, safe='')}"
                 return Handover(
                     product=request.product, order_no=request.order_no, redirect_url=url
                 )
-            prepay_id = wire.text(answer, "prepay_id")
+            prepay_id = fields.text(answer, "prepay_id")
         return Handover(
             product=request.product,
             order_no=request.order_no,
@@ -250,9 +250,9 @@ class WechatpayGateway(PlatformGateway):
         except signing.SignatureRefused as error:
             raise InvalidSignature(error.reason) from error
         envelope = wire.load(raw.body)
-        event = wire.text(envelope, "event_type")
+        event = fields.text(envelope, "event_type")
         if event != "TRANSACTION.SUCCESS" and not event.startswith("REFUND."):
-            key = f"{event}:{wire.text(envelope, 'id')}"
+            key = f"{event}:{fields.text(envelope, 'id')}"
             return Notification(kind=NotificationKind.OTHER, dedup_key=key)
         message = self._opened(envelope)
         if event == "TRANSACTION.SUCCESS":
@@ -267,14 +267,14 @@ class WechatpayGateway(PlatformGateway):
         resource = envelope.get("resource")
         if not isinstance(resource, Mapping):
             raise MalformedMessage("resource is missing")
-        if wire.text(resource, "algorithm") != "AEAD_AES_256_GCM":
+        if fields.text(resource, "algorithm") != "AEAD_AES_256_GCM":
             raise MalformedMessage("an unknown algorithm")
         try:
             plain = signing.decrypt(
                 api_v3_key=self._ours.keys.get("api_v3_key", ""),
-                nonce=wire.text(resource, "nonce"),
-                associated_data=wire.optional(resource, "associated_data"),
-                ciphertext=wire.text(resource, "ciphertext"),
+                nonce=fields.text(resource, "nonce"),
+                associated_data=fields.optional(resource, "associated_data"),
+                ciphertext=fields.text(resource, "ciphertext"),
             )
         except signing.DoesNotOpen as error:
             # The platform has signed these bytes, so it is our key that is at fault.
@@ -308,9 +308,9 @@ class WechatpayGateway(PlatformGateway):
                 raise StatementNotReady(refusal.message, code=refusal.code) from refusal
             raise
         with http.ReadingAnswer():
-            url = wire.text(answer, "download_url")
-            digest = wire.text(answer, "hash_value").lower()
-            if wire.text(answer, "hash_type").upper() != "SHA1":
+            url = fields.text(answer, "download_url")
+            digest = fields.text(answer, "hash_value").lower()
+            if fields.text(answer, "hash_type").upper() != "SHA1":
                 raise MalformedMessage("an unknown hash")
         content = self._client.download(url)
         # The hash covers the bill itself, not the packed file.
@@ -417,8 +417,8 @@ class WechatpayGateway(PlatformGateway):
             message = wire.load(answer.body)
             failure = message.get("errcode", 0)
             if failure == 0:
-                return wire.text(message, "openid")
-        words = wire.optional(message, "errmsg")
+                return fields.text(message, "openid")
+        words = fields.optional(message, "errmsg")
         if failure in {-1, 45009, 45011}:
             raise PlatformUnavailable(words, code=str(failure))
         raise PlatformRejected(words, code=str(failure))
