@@ -142,7 +142,7 @@ def request_refund(
         )
         refund.save(update_fields=["approval"])
     else:
-        _enqueue_send(refund, now=now)
+        enqueue_send(refund, due_at=now)
     return refund
 
 
@@ -158,9 +158,10 @@ def _fee_back(payment: Payment, amount: Money) -> int:
     return max(0, due - before)
 
 
-def _enqueue_send(refund: Refund, *, now: datetime) -> None:
+def enqueue_send(refund: Refund, *, due_at: datetime) -> None:
+    """Let a worker send the refund at that time."""
     outbox.enqueue(
-        task="refunds.send", merchant_id=refund.merchant_id, subject_id=refund.pk, due_at=now
+        task="refunds.send", merchant_id=refund.merchant_id, subject_id=refund.pk, due_at=due_at
     )
 
 
@@ -171,7 +172,7 @@ def release_refund(*, approval: Approval, actor: Actor, now: datetime) -> None:
     ).update(state=RefundState.READY)
     if changed:
         refund = Refund.objects.select_related("payment").get(pk=approval.subject_id)
-        _enqueue_send(refund, now=now)
+        enqueue_send(refund, due_at=now)
         record_step(refund, "refund.confirmed", actor=actor, now=now)
 
 

@@ -24,6 +24,7 @@ from apps.platforms.gateway import (
 from apps.platforms.services import gateway_of, notify_url
 from apps.refunds.models import UNDER_WAY, Refund, RefundState
 from apps.refunds.services.applying import apply_refund_result, queue_refund
+from apps.refunds.services.requesting import enqueue_send
 
 #: A refund that waits for the platform's balance is sent again after this.
 QUEUE_WAIT = timedelta(minutes=10)
@@ -43,13 +44,16 @@ def _result(refund: Refund, outcome: Outcome, code: str, message: str) -> Refund
     )
 
 
+def _next_look(refund: Refund, *, now: datetime) -> datetime:
+    return now + POLL_WAITS[min(refund.poll_count, len(POLL_WAITS) - 1)]
+
+
 def _follow(refund: Refund, *, now: datetime) -> None:
-    wait = POLL_WAITS[min(refund.poll_count, len(POLL_WAITS) - 1)]
     outbox.enqueue(
         task="refunds.poll",
         merchant_id=refund.merchant_id,
         subject_id=refund.pk,
-        due_at=now + wait,
+        due_at=_next_look(refund, now=now),
     )
 
 
@@ -118,12 +122,7 @@ def _look(refund: Refund, *, now: datetime, via: str) -> None:
         # Never accepted: sending again under the same number cannot pay twice.
         if refund.state in {RefundState.READY, RefundState.UNKNOWN, RefundState.QUEUED}:
             wait = QUEUE_WAIT if refund.state == RefundState.QUEUED else timedelta(0)
-            outbox.enqueue(
-                task="refunds.send",
-                merchant_id=refund.merchant_id,
-                subject_id=refund.pk,
-                due_at=now + wait,
-            )
+            enqueue_send(refund, due_at=now + wait)
     except PlatformUnavailable as error:
         trouble = error.message
     except PlatformRejected as error:
@@ -150,7 +149,7 @@ def poll_refund(*, refund_id: int, now: datetime) -> datetime | None:
     refund.refresh_from_db()
     if refund.state not in UNDER_WAY:
         return None
-    return now + POLL_WAITS[min(refund.poll_count, len(POLL_WAITS) - 1)]
+    return _next_look(refund, now=now)
 
 
 def refresh_refund(*, refund_id: int, now: datetime) -> Refund:
