@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.tenancy import MerchantScoped
+from apps.core.tenancy import MerchantScoped, ScopedForeignKey
 
 
 class Role(models.TextChoices):
@@ -73,6 +73,41 @@ class Store(MerchantScoped):
         constraints = [
             models.UniqueConstraint(fields=["merchant_id", "id"], name="merchants_store_wall"),
             models.UniqueConstraint(fields=["merchant_id", "name"], name="merchants_store_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Terminal(MerchantScoped):
+    """A device that stands in a store and takes payments: a POS, a scanner box, a till's tablet.
+
+    ``last_seen_at`` is when a payment or check-in last came from it. Whether it is activated at a platform that asks for that
+    stands in ``platforms.AccountTerminal``.
+    """
+
+    store = ScopedForeignKey(Store)
+    name = models.CharField(max_length=60)
+    brand = models.CharField(max_length=40, blank=True, default="")
+    model_name = models.CharField(max_length=40, blank=True, default="")
+    serial_no = models.CharField(max_length=64, blank=True, default="")
+    note = models.CharField(max_length=160, blank=True, default="")
+    is_active = models.BooleanField(default=True)
+    last_seen_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="merchants_terminal_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "store", "name"], name="merchants_terminal_name"
+            ),
+            models.UniqueConstraint(
+                fields=["merchant_id", "brand", "serial_no"],
+                condition=~models.Q(serial_no=""),
+                name="merchants_terminal_serial",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
-from apps.merchants.models import Store
+from apps.merchants.models import Store, Terminal
 from apps.platforms.models import PlatformAccount, PlatformChoice
 from apps.qrcodes.models import QRCode
 
@@ -46,6 +47,11 @@ class Order(MerchantScoped):
 
     store = ScopedForeignKey(Store)
     code = ScopedForeignKey(QRCode, null=True)
+    terminal = ScopedForeignKey(Terminal, null=True)
+    #: The member who took the order at the till; None where the customer opened it.
+    taken_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
     token = models.CharField(max_length=24)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3, default="CNY")
@@ -74,15 +80,18 @@ class Payment(MerchantScoped):
 
     ``refund_reserved_minor`` counts all refunds that are asked for, under way or done; it never passes the amount.
     ``refunded_minor`` counts those done. ``fee_minor`` is our estimate by the agreed rate until the bill says more.
-    ``order_no_reversed`` and ``platform_trade_no_reversed`` serve search by the last digits: under row-level security only
+    ``created_at`` is also the ``began_at`` of every call about it. ``order_no_reversed`` and ``platform_trade_no_reversed`` serve search by the last digits: under row-level security only
     plain text ranges may use an index.
     """
 
     order = ScopedForeignKey(Order, related_name="payments")
     store = ScopedForeignKey(Store)
     code = ScopedForeignKey(QRCode, null=True)
+    terminal = ScopedForeignKey(Terminal, null=True)
     account = ScopedForeignKey(PlatformAccount)
     platform = models.CharField(max_length=12, choices=PlatformChoice)
+    #: The wallet that paid or was asked to: differs from ``platform`` where an aggregator stands between.
+    wallet = models.CharField(max_length=12, choices=PlatformChoice, default="")
     product = models.CharField(max_length=12)
     order_no = models.CharField(max_length=32)
     order_no_reversed = models.GeneratedField(
@@ -109,7 +118,10 @@ class Payment(MerchantScoped):
     code_text = models.CharField(max_length=64, default="")
     message = models.CharField(max_length=300, default="")
     created_at = models.DateTimeField()
+    #: When we close it: earlier than ``payable_until`` once it was given up.
     expires_at = models.DateTimeField()
+    #: The end told to the platform: until then it may be paid there whatever we wish.
+    payable_until = models.DateTimeField()
     paid_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     booked_date = models.DateField(null=True)

@@ -66,6 +66,14 @@ class Capability(StrEnum):
     REFUND = "refund"
     PARTIAL_REFUND = "partial_refund"
     PAYER_IDENTITY = "payer_identity"
+    #: One contract takes several wallets (Shouqianba): ``CreateRequest.wallet`` must say which.
+    AGGREGATES = "aggregates"
+    #: Calls are made by a terminal that must be activated first and whose key changes daily.
+    TERMINALS = "terminals"
+    #: Keys or certificates that the platform renews: ``renew_credentials``.
+    RENEWAL = "renewal"
+    #: A refund to a dead card can be sent elsewhere: ``settle_abnormal_refund``.
+    ABNORMAL_REFUND = "abnormal_refund"
     TRADE_STATEMENT = "trade_statement"
     FUND_STATEMENT = "fund_statement"
 
@@ -180,7 +188,12 @@ class Credentials:
     certificate), ``api_v3_key`` (32 characters), ``public_key_id`` (``PUB_KEY_ID_…``), ``public_key`` (PEM),
     ``app_secret`` (for OAuth).
     alipay: ``merchant_no`` = seller's pid (2088…), ``app_id``, keys ``private_key`` (PEM or bare base64),
-    ``alipay_public_key`` (PEM or bare base64).
+    ``alipay_public_key`` (PEM or bare base64); in certificate mode instead of the latter ``app_certificate``,
+    ``alipay_certificate`` and ``alipay_root_certificate`` (PEM).
+    unionpay: ``merchant_no`` = merId, ``app_id`` = "", keys ``certificate`` (base64 of the .pfx), ``certificate_password``,
+    ``root_certificate``, ``middle_certificate`` (PEM).
+    shouqianba: ``merchant_no`` = the merchant's number, ``app_id``, keys ``vendor_sn``, ``vendor_key``, ``public_key`` (PEM, for
+    callbacks), and, put in for each call by the account's terminal, ``terminal_sn``, ``terminal_key``, ``device_id``.
     """
 
     app_id: str
@@ -189,19 +202,48 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRef:
+    """Which payment is meant.
+
+    ``began_at`` is the moment given as ``CreateRequest.began_at`` (UnionPay knows an order by number *and* time).
+    ``expires_at`` is the end told to the platform: until then an unpaid code may still be paid, whatever we wish.
+    ``platform_trade_no`` is known once it was paid.
+    """
+
+    order_no: str
+    began_at: datetime
+    expires_at: datetime
+    product: Product = Product.DYNAMIC_QR
+    platform_trade_no: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRef:
+    """Which refund is meant. ``began_at`` is the moment given as ``RefundRequest.began_at``."""
+
+    order_no: str
+    refund_no: str
+    began_at: datetime
+    platform_trade_no: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRequest:
     """A payment to be opened at the platform.
 
     ``subject`` is what the payer reads; ``payer_id`` (openid, buyer id) is needed by IN_APP; ``client_ip`` by H5;
-    ``return_url`` by BROWSER. ``expires_at``: the platform must refuse payment after it.
+    ``return_url`` by BROWSER. ``began_at`` was committed before the call and stays the same for repeats.
+    ``expires_at``: the platform must refuse payment after it. ``wallet``: who pays, for a platform that AGGREGATES.
     """
 
     product: Product
     order_no: str
     amount: Money
     subject: str
+    began_at: datetime
     expires_at: datetime
     notify_url: str
+    wallet: str = ""
     return_url: str = ""
     payer_id: str = ""
     client_ip: str = ""
@@ -210,11 +252,41 @@ class CreateRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BarcodeRequest:
+    """A payment by the code on the payer's own phone (付款码).
+
+    ``auth_code`` is good for about a minute and for one payment; it is neither stored nor logged, and a call of unknown
+    outcome is followed by query, never by a second call. ``expires_at``: afterwards the payment is reversed.
+    ``operator`` is who stands at the till.
+    """
+
+    order_no: str
+    auth_code: str = field(repr=False)
+    amount: Money
+    subject: str
+    began_at: datetime
+    expires_at: datetime
+    notify_url: str
+    store_ref: str = ""
+    terminal_ref: str = ""
+    operator: str = ""
+    client_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormPost:
+    """A form that the payer's browser posts to the platform by itself (UnionPay's front transactions)."""
+
+    url: str
+    fields: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
-    """How to hand the payer over. Exactly one of the three is set, by product.
+    """How to hand the payer over. Exactly one of the four is set, by product.
 
     ``qr_content``: draw this as a QR code. ``redirect_url``: send the browser there. ``invoke``: parameters for the
-    wallet's own script (WeChat ``getBrandWCPayRequest``), already signed.
+    wallet's own script (WeChat ``getBrandWCPayRequest``), already signed. ``form``: let the browser post it.
     """
 
     product: Product
@@ -222,6 +294,7 @@ class Handover:
     qr_content: str = ""
     redirect_url: str = ""
     invoke: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: FormPost | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +304,7 @@ class PaymentResult:
     ``amount`` is the order's total, to be compared with ours; None when the platform does not say.
     ``payer_id`` is the platform's id of the payer (kept only as keyed hash), ``payer_masked`` a form fit to show.
     ``refunded`` is the cumulative refunded amount where the platform tells it (Alipay notifications).
+    ``wallet`` is who paid, where a platform that AGGREGATES tells it.
     ``payload`` is for support, redacted, never read by business code.
     """
 
@@ -242,6 +316,7 @@ class PaymentResult:
     payer_masked: str = ""
     paid_at: datetime | None = None
     refunded: Money | None = None
+    wallet: str = ""
     code: str = ""
     message: str = ""
     payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -249,7 +324,11 @@ class PaymentResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRequest:
-    """A refund of ``amount`` out of ``order_amount``; repeating it with the same ``refund_no`` is harmless."""
+    """A refund of ``amount`` out of ``order_amount``; repeating it with the same ``refund_no`` is harmless.
+
+    ``began_at`` is when it was first sent, committed before the call and the same for repeats. ``paid_at`` is when the
+    payment was made. ``payment_began_at`` is the payment's own ``began_at``.
+    """
 
     order_no: str
     refund_no: str
@@ -257,7 +336,35 @@ class RefundRequest:
     order_amount: Money
     reason: str
     notify_url: str
+    began_at: datetime
+    payment_began_at: datetime
+    paid_at: datetime | None = None
     platform_trade_no: str | None = None
+    operator: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbnormalRefund:
+    """Where to send a refund that the payer's card or wallet could not take (WeChat Pay, 异常退款).
+
+    With ``to_payer`` the three bank fields name the payer's card, else they are empty and the money goes to the
+    merchant's own account. They are encrypted on the way and never stored.
+    """
+
+    refund_no: str
+    platform_refund_no: str
+    to_payer: bool
+    bank_type: str = ""
+    bank_account: str = field(default="", repr=False)
+    real_name: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalKey:
+    """What a terminal signs with (Shouqianba). The key changes at every check-in."""
+
+    terminal_sn: str
+    terminal_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,18 +509,34 @@ class PlatformGateway(ABC):
         """Open a payment. Safe to repeat unchanged. Raises PlatformUnavailable, PlatformRejected, NotSupported."""
 
     @abstractmethod
-    def query_payment(self, *, order_no: str) -> PaymentResult:
+    def pay_barcode(self, request: BarcodeRequest) -> PaymentResult:
+        """Take a payment by the payer's code: SUCCEEDED, or PENDING while the payer types a password.
+
+        Raises PlatformRejected (nothing was taken), PlatformUnavailable (unknown: query, then reverse), NotSupported.
+        """
+
+    @abstractmethod
+    def query_payment(self, ref: PaymentRef) -> PaymentResult:
         """The truth about a payment; safe to repeat. Raises PlatformUnavailable, OrderNotFound, PlatformRejected."""
 
     @abstractmethod
-    async def query_payment_async(self, *, order_no: str) -> PaymentResult:
+    async def query_payment_async(self, ref: PaymentRef) -> PaymentResult:
         """As ``query_payment``, for the pollers."""
 
     @abstractmethod
-    def close_payment(self, *, order_no: str) -> PaymentResult:
+    def close_payment(self, ref: PaymentRef) -> PaymentResult:
         """Close an unpaid payment: CLOSED, or what a query then says (it may have been paid meanwhile).
 
-        Raises PlatformUnavailable, PlatformRejected. An order the platform never saw counts as CLOSED.
+        Raises PlatformUnavailable, PlatformRejected. An order the platform never saw counts as CLOSED. A platform without
+        such a call answers CLOSED for what is unpaid; it may be paid all the same until ``ref.expires_at``.
+        """
+
+    @abstractmethod
+    def reverse_payment(self, ref: PaymentRef) -> PaymentResult:
+        """Undo a barcode payment whose outcome is unknown or that takes too long.
+
+        CLOSED: nothing was taken, or it was given back. PENDING: reverse again later. Raises PlatformUnavailable,
+        PlatformRejected, NotSupported.
         """
 
     @abstractmethod
@@ -421,12 +544,16 @@ class PlatformGateway(ABC):
         """Ask for a refund, idempotent by ``refund_no``. Raises PlatformUnavailable (unknown: query), PlatformRejected."""
 
     @abstractmethod
-    def query_refund(self, *, order_no: str, refund_no: str) -> RefundResult:
+    def query_refund(self, ref: RefundRef) -> RefundResult:
         """The truth about a refund. Raises PlatformUnavailable, OrderNotFound (not accepted: may be sent again)."""
 
     @abstractmethod
-    async def query_refund_async(self, *, order_no: str, refund_no: str) -> RefundResult:
+    async def query_refund_async(self, ref: RefundRef) -> RefundResult:
         """As ``query_refund``, for the pollers."""
+
+    def settle_abnormal_refund(self, request: AbnormalRefund) -> RefundResult:
+        """Send an ABNORMAL refund elsewhere. Raises NotSupported, PlatformUnavailable, PlatformRejected."""
+        raise NotSupported(f"{self.platform}: abnormal refunds")
 
     @abstractmethod
     def parse_notification(self, raw: RawNotification) -> Notification:
@@ -457,3 +584,21 @@ class PlatformGateway(ABC):
     @abstractmethod
     def payer_id_from_code(self, *, code: str) -> str:
         """Exchange the code that came back for the payer's id. Raises PlatformUnavailable, PlatformRejected."""
+
+    def renew_credentials(self) -> Credentials | None:
+        """Fresh certificates from the platform, to be stored in place of ours; None if there is nothing new.
+
+        Raises PlatformUnavailable, PlatformRejected, NotSupported.
+        """
+        raise NotSupported(f"{self.platform}: renewal")
+
+    def activate_terminal(self, *, code: str, device_id: str, name: str) -> TerminalKey:
+        """Turn an activation code into a terminal, once. Raises NotSupported, PlatformUnavailable, PlatformRejected."""
+        raise NotSupported(f"{self.platform}: terminals")
+
+    def check_in_terminal(self) -> TerminalKey:
+        """The terminal's key for today, asked for with the one it has; the old one dies once the new one is used.
+
+        Raises NotSupported, PlatformUnavailable (ask again with the old key), PlatformRejected.
+        """
+        raise NotSupported(f"{self.platform}: terminals")

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
-from apps.merchants.models import Store
+from apps.merchants.models import Store, Terminal
 
 
 class PlatformChoice(models.TextChoices):
@@ -35,10 +35,20 @@ class PlatformAccount(MerchantScoped):
     #: What the platform charges, in millionths: 6000 is 0.6 %.
     fee_rate_ppm = models.IntegerField(default=6000)
     all_stores = models.BooleanField(default=True)
+    #: The merchant's order of preference: the lowest number that can take a wallet's payment takes it.
+    priority = models.IntegerField(default=100)
+    #: Products that a platform switches on by contract; None of them is guessed from the credentials.
+    takes_barcodes = models.BooleanField(default=True)
+    #: WeChat Pay's H5, for browsers outside WeChat.
+    takes_h5 = models.BooleanField(default=False)
+    #: UnionPay: a full refund on the payment's own settlement day goes as a cancellation (消费撤销).
+    cancels_same_day = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     checked_at = models.DateTimeField(null=True)
     check_state = models.CharField(max_length=12, default="")
     check_message = models.CharField(max_length=300, default="")
+    #: When certificates were last fetched from the platform, for a platform that renews them.
+    renewed_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -71,6 +81,74 @@ class AccountStore(MerchantScoped):
         constraints = [
             models.UniqueConstraint(fields=["account", "store"], name="platforms_account_store"),
         ]
+
+
+class TerminalState(models.TextChoices):
+    """Where a terminal stands at a platform. ``lost``: its key no longer opens anything, support must help."""
+
+    ACTIVE = "active", _("Activated")
+    LOST = "lost", _("Key lost")
+    OFF = "off", _("Switched off")
+
+
+class AccountTerminal(MerchantScoped):
+    """A terminal as one account's platform knows it (Shouqianba). Without ``terminal`` it is the portal's own, virtual one.
+
+    ``keys_sealed`` is JSON ``{"current": …, "previous": …}`` sealed under purpose ``terminal``: after a check-in whose answer
+    was lost the platform may hold the one or the other. ``checking_in_until`` is the lease of the one worker that checks in.
+    """
+
+    account = ScopedForeignKey(PlatformAccount, on_delete=models.CASCADE, related_name="terminals")
+    terminal = ScopedForeignKey(Terminal, null=True, related_name="accounts")
+    device_id = models.CharField(max_length=128)
+    terminal_sn = models.CharField(max_length=32)
+    keys_sealed = models.BinaryField()
+    state = models.CharField(max_length=8, choices=TerminalState, default=TerminalState.ACTIVE)
+    activated_at = models.DateTimeField()
+    checked_in_at = models.DateTimeField(null=True)
+    checking_in_until = models.DateTimeField(null=True)
+    detail = models.CharField(max_length=300, default="")
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant_id", "id"], name="platforms_accountterminal_wall"
+            ),
+            models.UniqueConstraint(
+                fields=["account", "terminal"],
+                nulls_distinct=False,
+                name="platforms_accountterminal_once",
+            ),
+            models.UniqueConstraint(
+                fields=["merchant_id", "account", "terminal_sn"],
+                name="platforms_accountterminal_sn",
+            ),
+        ]
+
+
+class AccountPace(MerchantScoped):
+    """How fast and whether an account's platform may be asked now: shared by all workers.
+
+    ``next_slot_at``: the time of the next free call under the account's rate limit. ``failures``: calls without a usable
+    answer in a row. ``open_until``: the circuit breaker is open, nobody asks before that time; afterwards one worker
+    probes (``probing_until`` is its lease).
+    """
+
+    account = models.OneToOneField(
+        PlatformAccount, on_delete=models.CASCADE, db_constraint=False, related_name="pace"
+    )
+    next_slot_at = models.DateTimeField(null=True)
+    failures = models.IntegerField(default=0)
+    openings = models.IntegerField(default=0)
+    open_until = models.DateTimeField(null=True)
+    probing_until = models.DateTimeField(null=True)
+    last_ok_at = models.DateTimeField(null=True)
+    last_trouble_at = models.DateTimeField(null=True)
+    last_code = models.CharField(max_length=64, default="")
+
+    class Meta:
+        base_manager_name = "objects"
 
 
 class Verdict(models.TextChoices):

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
-from apps.merchants.models import Store
+from apps.merchants.models import Store, Terminal
 
 
 class ScenarioKind(models.TextChoices):
@@ -51,6 +51,8 @@ class QRCode(MerchantScoped):
 
     scenario = ScopedForeignKey(Scenario, related_name="codes")
     store = ScopedForeignKey(Store)
+    #: The device that this code belongs to, if any: its payments carry it.
+    terminal = ScopedForeignKey(Terminal, null=True, related_name="codes")
     token = models.CharField(max_length=24)
     amount_minor = models.BigIntegerField(null=True)
     currency = models.CharField(max_length=3, default="CNY")

@@ -87,6 +87,8 @@ class Refund(MerchantScoped):
     fee_minor = models.BigIntegerField(default=0)
     reason = models.CharField(max_length=80)
     state = models.CharField(max_length=12, choices=RefundState)
+    #: Made by the portal itself, without anybody's asking: the second payment of an order.
+    is_automatic = models.BooleanField(default=False)
     source = models.CharField(max_length=8, choices=Source, default=Source.PORTAL)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True

@@ -14,6 +14,7 @@ from apps.core.money import Money
 from apps.core.tenancy import ScopedQuerySet
 from apps.payments.models import Payment
 from apps.platforms import messages
+from apps.platforms.gateway import RefundRef
 from apps.refunds.models import Refund, RefundRule, RefundState
 
 #: What holds until a merchant writes its own rule: ¥200.00, one confirmation.
@@ -171,3 +172,13 @@ def answer_of(refund: Refund) -> Promise | str:
         # Words like "accepted" carry a code too; only what has a sentence is shown.
         return refund.message
     return messages.explain(platform, code, fallback=refund.message)
+
+
+def refund_ref(refund: Refund) -> RefundRef:
+    """How a gateway is told which refund is meant; it must have been sent, or be about to be."""
+    return RefundRef(
+        order_no=refund.payment.order_no,
+        refund_no=refund.refund_no,
+        began_at=refund.sent_at or refund.created_at,
+        platform_trade_no=refund.payment.platform_trade_no,
+    )

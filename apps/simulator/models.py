@@ -16,6 +16,8 @@ class Platform(models.TextChoices):
 
     WECHATPAY = "wechatpay", "WeChat Pay"
     ALIPAY = "alipay", "Alipay"
+    UNIONPAY = "unionpay", "UnionPay QuickPass"
+    SHOUQIANBA = "shouqianba", "Shouqianba"
 
 
 class Product(models.TextChoices):
@@ -29,6 +31,10 @@ class Product(models.TextChoices):
     PRECREATE = "precreate", "precreate"
     CREATE = "create", "create"
     BARCODE = "barcode", "barcode"
+    #: UnionPay: 01/07 申码, 01/01 WAP. Shouqianba: C扫B precreate, WAP2 gateway.
+    QR = "qr", "QR"
+    FRONT = "front", "front"
+    WAP2 = "wap2", "WAP2"
 
 
 class OrderState(models.TextChoices):
@@ -124,6 +130,8 @@ class Order(models.Model):
     trade_exists = models.BooleanField(default=True)
     #: openid (WeChat Pay) or buyer id (Alipay). JSAPI orders know it before payment.
     payer_id = models.CharField(max_length=64, blank=True, default="")
+    #: The wallet that paid, for an aggregator's order: a platform's value, else "".
+    wallet = models.CharField(max_length=16, blank=True, default="")
     #: Masked account of the payer, as the platform shows it.
     payer_login = models.CharField(max_length=64, blank=True, default="")
     fee_fen = models.BigIntegerField(default=0)
@@ -298,3 +306,60 @@ class BillFile(models.Model):
 
     def __str__(self) -> str:
         return self.filename
+
+
+class PayCode(models.Model):
+    """The code on a payer's own phone (付款码): good for one payment and a short time.
+
+    ``behaviour``: "pays" at once; "password", the payer confirms in the wallet first (or never); "poor", refused for want of
+    money. ``confirmed_order`` is the order whose password was typed.
+    """
+
+    wallet = models.CharField(max_length=16, choices=Platform.choices)
+    digits = models.CharField(max_length=24, unique=True)
+    payer_key = models.CharField(max_length=32)
+    behaviour = models.CharField(max_length=12, default="pays")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, default=None)
+    order = models.ForeignKey(
+        Order, on_delete=models.SET_NULL, related_name="pay_codes", null=True, default=None
+    )
+
+    def __str__(self) -> str:
+        return f"{self.wallet} {self.digits[:4]}…"
+
+
+class Terminal(models.Model):
+    """A terminal of a Shouqianba merchant. ``previous_key`` still checks in until a call with the current one arrives."""
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, related_name="terminals")
+    device_id = models.CharField(max_length=128)
+    terminal_sn = models.CharField(max_length=32, unique=True)
+    current_key = models.CharField(max_length=64)
+    previous_key = models.CharField(max_length=64, blank=True, default="")
+    name = models.CharField(max_length=128, blank=True, default="")
+    activated_at = models.DateTimeField()
+    checked_in_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "device_id"], name="sim_terminal_device"),
+        ]
+
+    def __str__(self) -> str:
+        return self.terminal_sn
+
+
+class ActivationCode(models.Model):
+    """A code that turns a device into a terminal of a Shouqianba merchant; limited in time and uses."""
+
+    merchant = models.ForeignKey(
+        Merchant, on_delete=models.CASCADE, related_name="activation_codes"
+    )
+    code = models.CharField(max_length=32, unique=True)
+    uses_left = models.IntegerField(default=1)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.code

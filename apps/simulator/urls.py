@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
 for _prefix, _module in (
     ("wechatpay/", "apps.simulator.wechatpay"),
     ("alipay/", "apps.simulator.alipay"),
+    ("unionpay/", "apps.simulator.unionpay"),
+    ("shouqianba/", "apps.simulator.shouqianba"),
     ("wallet/", "apps.simulator.wallet"),
     ("", "apps.simulator.control"),
 ):

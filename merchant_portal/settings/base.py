@@ -243,6 +243,21 @@ ALIPAY_GATEWAY_URL = env.text("ALIPAY_GATEWAY_URL", "https://openapi.alipay.com/
 ALIPAY_OAUTH_AUTHORIZE_URL = env.text(
     "ALIPAY_OAUTH_AUTHORIZE_URL", "https://openauth.alipay.com/oauth2/publicAppAuthorize.htm"
 )
+#: Where UnionPay's transactions, its browser form, its queries and its files are taken.
+UNIONPAY_BACK_URL = env.text(
+    "UNIONPAY_BACK_URL", "https://gateway.95516.com/gateway/api/backTransReq.do"
+)
+UNIONPAY_FRONT_URL = env.text(
+    "UNIONPAY_FRONT_URL", "https://gateway.95516.com/gateway/api/frontTransReq.do"
+)
+UNIONPAY_QUERY_URL = env.text(
+    "UNIONPAY_QUERY_URL", "https://gateway.95516.com/gateway/api/queryTrans.do"
+)
+UNIONPAY_FILE_URL = env.text("UNIONPAY_FILE_URL", "https://filedownload.95516.com/")
+#: What the second part of the signing certificate's common name must be.
+UNIONPAY_CERTIFICATE_OWNERS = env.listing("UNIONPAY_CERTIFICATE_OWNERS") or ["中国银联股份有限公司"]
+SHOUQIANBA_API_URL = env.text("SHOUQIANBA_API_URL", "https://vsi-api.shouqianba.com")
+SHOUQIANBA_GATEWAY_URL = env.text("SHOUQIANBA_GATEWAY_URL", "https://qr.shouqianba.com/gateway")
 #: Days that the raw bodies of notifications are kept.
 NOTIFICATION_KEEP_DAYS = env.integer("NOTIFICATION_KEEP_DAYS", 30)
 #: Base64 of 32 bytes for the keyed hashes of payers. Before the oldest of ENCRYPTION_KEYS is taken away for good, set
@@ -278,7 +293,12 @@ def content_security_policy(*platform_urls: str) -> dict[str, Any]:
 
 
 CONTENT_SECURITY_POLICY = content_security_policy(
-    WECHATPAY_API_URL, WECHATPAY_OAUTH_AUTHORIZE_URL, ALIPAY_GATEWAY_URL, ALIPAY_OAUTH_AUTHORIZE_URL
+    WECHATPAY_API_URL,
+    WECHATPAY_OAUTH_AUTHORIZE_URL,
+    ALIPAY_GATEWAY_URL,
+    ALIPAY_OAUTH_AUTHORIZE_URL,
+    UNIONPAY_FRONT_URL,
+    SHOUQIANBA_GATEWAY_URL,
 )
 
 # ---------------------------------------------------------------- jobs

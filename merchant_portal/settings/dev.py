@@ -38,6 +38,20 @@ if SIMULATOR_URL:
     ALIPAY_OAUTH_AUTHORIZE_URL = env.text(
         "ALIPAY_OAUTH_AUTHORIZE_URL", f"{SIMULATOR_URL}/alipay/oauth2/publicAppAuthorize.htm"
     )
+    UNIONPAY_BACK_URL = env.text(
+        "UNIONPAY_BACK_URL", f"{SIMULATOR_URL}/unionpay/gateway/api/backTransReq.do"
+    )
+    UNIONPAY_FRONT_URL = env.text(
+        "UNIONPAY_FRONT_URL", f"{SIMULATOR_URL}/unionpay/gateway/api/frontTransReq.do"
+    )
+    UNIONPAY_QUERY_URL = env.text(
+        "UNIONPAY_QUERY_URL", f"{SIMULATOR_URL}/unionpay/gateway/api/queryTrans.do"
+    )
+    UNIONPAY_FILE_URL = env.text("UNIONPAY_FILE_URL", f"{SIMULATOR_URL}/unionpay/file/")
+    SHOUQIANBA_API_URL = env.text("SHOUQIANBA_API_URL", f"{SIMULATOR_URL}/shouqianba")
+    SHOUQIANBA_GATEWAY_URL = env.text(
+        "SHOUQIANBA_GATEWAY_URL", f"{SIMULATOR_URL}/shouqianba/qr/gateway"
+    )
     CONTENT_SECURITY_POLICY = content_security_policy(
         SIMULATOR_URL,
         WECHATPAY_API_URL,

@@ -18,6 +18,7 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
 SIMULATOR_ORIGIN = os.environ.get("SIMULATOR_ORIGIN", "http://localhost:9100")
 SIMULATOR_WECHAT_ORIGIN = os.environ.get("SIMULATOR_WECHAT_ORIGIN", "http://localhost:9101")
 SIMULATOR_ALIPAY_ORIGIN = os.environ.get("SIMULATOR_ALIPAY_ORIGIN", "http://localhost:9102")
+SIMULATOR_UNIONPAY_ORIGIN = os.environ.get("SIMULATOR_UNIONPAY_ORIGIN", "http://localhost:9103")
 #: The portal that the wallets' browsers open.
 PORTAL_URL = os.environ.get("SIMULATOR_PORTAL_ORIGIN") or os.environ.get(
     "PORTAL_URL", "http://localhost:8000"

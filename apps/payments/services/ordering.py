@@ -151,6 +151,8 @@ def prepare_payment(
         currency=order.currency,
         created_at=now,
         expires_at=order.expires_at,
+        payable_until=order.expires_at,
+        terminal_id=order.terminal_id,
         handover={"payer": payer} if payer else {},
     )
     audit.record(
@@ -217,7 +219,9 @@ def hand_over(
         order_no=payment.order_no,
         amount=Money(payment.amount_minor, payment.currency),
         subject=payment.order.subject,
-        expires_at=payment.expires_at,
+        began_at=payment.created_at,
+        expires_at=payment.payable_until,
+        wallet=payment.wallet,
         notify_url=notify_url(payment.account),
         return_url=return_url or f"{settings.PUBLIC_URL}/pay/{payment.order.token}",
         payer_id=payer_id,

@@ -8,6 +8,7 @@ from django.db.models import F
 
 from apps.core.audit import Actor
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
+from apps.payments.selectors import payment_ref
 from apps.payments.services.applying import ResultMismatch, apply_payment_result, settle_order
 from apps.payments.services.timing import LIFETIME
 from apps.platforms.gateway import (
@@ -55,8 +56,8 @@ def _ask(payment: Payment, *, closing: bool) -> tuple[PaymentResult | None, str]
     gateway = gateway_of(payment.account)
     try:
         if closing:
-            return gateway.close_payment(order_no=payment.order_no), ""
-        return gateway.query_payment(order_no=payment.order_no), ""
+            return gateway.close_payment(payment_ref(payment)), ""
+        return gateway.query_payment(payment_ref(payment)), ""
     except OrderNotFound:
         # Alipay knows a dynamic code only once it was scanned; a lost create was never received. Both: keep waiting.
         return None, ""

@@ -25,11 +25,13 @@ from apps.platforms.gateway import (
     NotSupported,
     OrderNotFound,
     Outcome,
+    PaymentRef,
     PlatformGateway,
     PlatformRejected,
     PlatformUnavailable,
     Product,
     RawNotification,
+    RefundRef,
     RefundRequest,
     StatementEmpty,
     StatementKind,
@@ -37,6 +39,9 @@ from apps.platforms.gateway import (
 
 ORDER, REFUND = "P20260501102100001", "R20260501154000001"
 DAY = date(2026, 5, 1)
+BEGAN_AT = datetime(2026, 5, 1, 2, 21, 0, tzinfo=UTC)
+EXPIRES_AT = datetime(2026, 5, 1, 3, 0, tzinfo=UTC)
+REFUND_BEGAN_AT = datetime(2026, 5, 1, 7, 40, 12, tzinfo=UTC)
 PAID_AT = datetime(2026, 5, 1, 2, 21, 33, tzinfo=UTC)
 REFUNDED_AT = datetime(2026, 5, 1, 7, 42, tzinfo=UTC)
 
@@ -49,7 +54,8 @@ def create_request(**changes: object) -> CreateRequest:
         order_no=ORDER,
         amount=Money(2500),
         subject="一号店 ☕️ 咖啡",
-        expires_at=datetime(2026, 5, 1, 3, 0, tzinfo=UTC),
+        began_at=BEGAN_AT,
+        expires_at=EXPIRES_AT,
         notify_url="https://shop.test/notify/x/abc",
         return_url="https://shop.test/pay/1",
         payer_id="oUpF8uMuAJO_M2pxb1Q9zNjWeS6o",
@@ -65,9 +71,22 @@ def refund_request(**changes: object) -> RefundRequest:
         amount=Money(1000),
         order_amount=Money(2500),
         reason="顾客退货",
+        began_at=REFUND_BEGAN_AT,
+        payment_began_at=BEGAN_AT,
+        paid_at=PAID_AT,
         notify_url="https://shop.test/notify/x/abc",
     )
     return replace(request, **changes)  # type: ignore[arg-type]
+
+
+def payment_ref(**changes: object) -> PaymentRef:
+    ref = PaymentRef(order_no=ORDER, began_at=BEGAN_AT, expires_at=EXPIRES_AT)
+    return replace(ref, **changes)  # type: ignore[arg-type]
+
+
+def refund_ref(**changes: object) -> RefundRef:
+    ref = RefundRef(order_no=ORDER, refund_no=REFUND, began_at=REFUND_BEGAN_AT)
+    return replace(ref, **changes)  # type: ignore[arg-type]
 
 
 class Rig(ABC):
@@ -167,15 +186,15 @@ class GatewayContract:
 
     def test_an_order_that_nobody_opened_is_not_found(self, rig: Rig) -> None:
         with pytest.raises(OrderNotFound):
-            rig.gateway().query_payment(order_no=ORDER)
+            rig.gateway().query_payment(payment_ref())
 
     def test_a_payment_from_begin_to_paid(self, rig: Rig) -> None:
         rig.gateway().create_payment(create_request())
         rig.begin()
-        pending = rig.gateway().query_payment(order_no=ORDER)
+        pending = rig.gateway().query_payment(payment_ref())
         assert (pending.outcome, pending.paid_at) == (Outcome.PENDING, None)
         rig.pay()
-        paid = rig.gateway().query_payment(order_no=ORDER)
+        paid = rig.gateway().query_payment(payment_ref())
         assert paid.outcome is Outcome.SUCCEEDED
         assert paid.order_no == ORDER
         assert paid.amount == Money(2500)
@@ -186,17 +205,17 @@ class GatewayContract:
         assert "***" in paid.payer_masked
         assert paid.payer_id not in repr(paid)
         assert paid.payer_id not in str(paid.payload)
-        assert asyncio.run(rig.gateway().query_payment_async(order_no=ORDER)) == paid
+        assert asyncio.run(rig.gateway().query_payment_async(payment_ref())) == paid
 
     def test_a_partial_refund_leaves_the_payment_made(self, rig: Rig) -> None:
         self._paid(rig)
         self._refunded(rig)
-        assert rig.gateway().query_payment(order_no=ORDER).outcome is Outcome.SUCCEEDED
+        assert rig.gateway().query_payment(payment_ref()).outcome is Outcome.SUCCEEDED
 
     def test_a_full_refund_leaves_the_payment_made(self, rig: Rig) -> None:
         self._paid(rig)
         rig.gateway().refund(refund_request(amount=Money(2500)))
-        assert rig.gateway().query_payment(order_no=ORDER).outcome is Outcome.SUCCEEDED
+        assert rig.gateway().query_payment(payment_ref()).outcome is Outcome.SUCCEEDED
 
     @pytest.mark.parametrize(
         ("fault", "code"),
@@ -207,12 +226,12 @@ class GatewayContract:
         gateway = rig.gateway()
         calls: list[Callable[[], object]] = [
             lambda: gateway.create_payment(create_request()),
-            lambda: gateway.query_payment(order_no=ORDER),
-            lambda: asyncio.run(gateway.query_payment_async(order_no=ORDER)),
-            lambda: gateway.close_payment(order_no=ORDER),
+            lambda: gateway.query_payment(payment_ref()),
+            lambda: asyncio.run(gateway.query_payment_async(payment_ref())),
+            lambda: gateway.close_payment(payment_ref()),
             lambda: gateway.refund(refund_request()),
-            lambda: gateway.query_refund(order_no=ORDER, refund_no=REFUND),
-            lambda: asyncio.run(gateway.query_refund_async(order_no=ORDER, refund_no=REFUND)),
+            lambda: gateway.query_refund(refund_ref()),
+            lambda: asyncio.run(gateway.query_refund_async(refund_ref())),
             lambda: gateway.fetch_statement(business_date=DAY, kind=StatementKind.TRADE),
         ]
         for call in calls:
@@ -224,27 +243,27 @@ class GatewayContract:
     def test_a_redirect_is_not_followed(self, rig: Rig) -> None:
         rig.fault(lambda _: httpx.Response(302, headers={"location": "https://evil.test/"}))
         with pytest.raises(PlatformUnavailable) as caught:
-            rig.gateway().query_payment(order_no=ORDER)
+            rig.gateway().query_payment(payment_ref())
         assert caught.value.code == "http_302"
 
     def test_a_giant_answer_is_dropped(self, rig: Rig) -> None:
         rig.fault(lambda _: httpx.Response(200, content=b" " * (10 * 1024 * 1024 + 1)))
         with pytest.raises(PlatformUnavailable) as caught:
-            rig.gateway().query_payment(order_no=ORDER)
+            rig.gateway().query_payment(payment_ref())
         assert caught.value.code == "too_large"
 
     def test_an_answer_that_was_changed_is_not_believed(self, rig: Rig) -> None:
         self._paid(rig)
         rig.spoil(lambda body: body.replace(b"2500", b"9900").replace(b"25.00", b"99.00"))
         with pytest.raises(PlatformUnavailable) as caught:
-            rig.gateway().query_payment(order_no=ORDER)
+            rig.gateway().query_payment(payment_ref())
         assert caught.value.code == "bad_signature"
 
     def test_an_answer_signed_by_a_stranger_is_not_believed(self, rig: Rig) -> None:
         self._paid(rig)
         rig.sign_with_stranger()
         with pytest.raises(PlatformUnavailable) as caught:
-            rig.gateway().query_payment(order_no=ORDER)
+            rig.gateway().query_payment(payment_ref())
         assert caught.value.code == "bad_signature"
 
     def test_a_refusal_is_final(self, rig: Rig) -> None:
@@ -261,21 +280,21 @@ class GatewayContract:
 
     def test_closing(self, rig: Rig) -> None:
         gateway = rig.gateway()
-        assert gateway.close_payment(order_no=ORDER).outcome is Outcome.CLOSED
+        assert gateway.close_payment(payment_ref()).outcome is Outcome.CLOSED
         gateway.create_payment(create_request())
         rig.begin()
-        assert gateway.close_payment(order_no=ORDER).outcome is Outcome.CLOSED
-        assert gateway.query_payment(order_no=ORDER).outcome is Outcome.CLOSED
+        assert gateway.close_payment(payment_ref()).outcome is Outcome.CLOSED
+        assert gateway.query_payment(payment_ref()).outcome is Outcome.CLOSED
 
     def test_closing_what_was_paid_meanwhile_tells_that_it_was_paid(self, rig: Rig) -> None:
         self._paid(rig)
-        result = rig.gateway().close_payment(order_no=ORDER)
+        result = rig.gateway().close_payment(payment_ref())
         assert (result.outcome, result.amount) == (Outcome.SUCCEEDED, Money(2500))
 
     def test_a_refund_from_begin_to_end(self, rig: Rig) -> None:
         self._paid(rig)
         with pytest.raises(OrderNotFound):
-            rig.gateway().query_refund(order_no=ORDER, refund_no=REFUND)
+            rig.gateway().query_refund(refund_ref())
         first = rig.gateway().refund(refund_request())
         expected = Outcome.PENDING if rig.refunds_take_time else Outcome.SUCCEEDED
         assert (first.outcome, first.amount) == (expected, Money(1000))
@@ -283,11 +302,11 @@ class GatewayContract:
         again = rig.gateway().refund(refund_request())
         assert again.outcome is expected
         rig.finish_refund()
-        done = rig.gateway().query_refund(order_no=ORDER, refund_no=REFUND)
+        done = rig.gateway().query_refund(refund_ref())
         assert (done.outcome, done.amount) == (Outcome.SUCCEEDED, Money(1000))
         assert done.refunded_at == REFUNDED_AT
         assert done.refunded_at.tzinfo is UTC
-        async_done = asyncio.run(rig.gateway().query_refund_async(order_no=ORDER, refund_no=REFUND))
+        async_done = asyncio.run(rig.gateway().query_refund_async(refund_ref()))
         assert async_done == done
 
     def test_a_refund_for_want_of_money_is_sent_again_with_the_same_number(self, rig: Rig) -> None:

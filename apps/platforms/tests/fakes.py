@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from apps.core.money import Money
 from apps.platforms.gateway import (
     Ack,
+    BarcodeRequest,
     Capability,
     CheckState,
     CreateRequest,
@@ -26,12 +27,14 @@ from apps.platforms.gateway import (
     OrderNotFound,
     Outcome,
     ParsedStatement,
+    PaymentRef,
     PaymentResult,
     Platform,
     PlatformGateway,
     PlatformRejected,
     Product,
     RawNotification,
+    RefundRef,
     RefundRequest,
     RefundResult,
     StatementEmpty,
@@ -62,8 +65,10 @@ class FakeGateway(PlatformGateway):
 
     platform: ClassVar[Platform] = Platform.WECHATPAY
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {
-        Capability.BARCODE,
-        Capability.REVERSE,
+        Capability.AGGREGATES,
+        Capability.TERMINALS,
+        Capability.RENEWAL,
+        Capability.ABNORMAL_REFUND,
     }
 
     def __init__(
@@ -76,6 +81,7 @@ class FakeGateway(PlatformGateway):
             app_id="wxfake0000000000", merchant_no="1900000109", keys={}
         )
         self.refund_outcome = refund_outcome
+        self.barcode_outcome = Outcome.SUCCEEDED
         self.payments: dict[str, PaymentResult] = {}
         self.refunds: dict[str, RefundResult] = {}
         self.statements: dict[tuple[date, StatementKind], ParsedStatement] = {}
@@ -203,22 +209,22 @@ class FakeGateway(PlatformGateway):
             case _:
                 return replace(handover, qr_content=f"fake://{request.order_no}")
 
-    def query_payment(self, *, order_no: str) -> PaymentResult:
+    def query_payment(self, ref: PaymentRef) -> PaymentResult:
         """Where the payment stands."""
-        return self._run("query_payment", order_no, lambda: self._payment(order_no))
+        return self._run("query_payment", ref.order_no, lambda: self._payment(ref.order_no))
 
-    async def query_payment_async(self, *, order_no: str) -> PaymentResult:
+    async def query_payment_async(self, ref: PaymentRef) -> PaymentResult:
         """As ``query_payment``."""
-        return self._run("query_payment_async", order_no, lambda: self._payment(order_no))
+        return self._run("query_payment_async", ref.order_no, lambda: self._payment(ref.order_no))
 
     def _payment(self, order_no: str) -> PaymentResult:
         if order_no not in self.payments:
             raise OrderNotFound("no such order", code="ORDER_NOT_EXIST")
         return self.payments[order_no]
 
-    def close_payment(self, *, order_no: str) -> PaymentResult:
+    def close_payment(self, ref: PaymentRef) -> PaymentResult:
         """Close what is unpaid."""
-        return self._run("close_payment", order_no, lambda: self._close(order_no))
+        return self._run("close_payment", ref.order_no, lambda: self._close(ref.order_no))
 
     def _close(self, order_no: str) -> PaymentResult:
         known = self.payments.get(order_no)
@@ -227,6 +233,29 @@ class FakeGateway(PlatformGateway):
         if known.outcome is Outcome.PENDING:
             self.payments[order_no] = replace(known, outcome=Outcome.CLOSED, code="CLOSED")
         return self.payments[order_no]
+
+    def pay_barcode(self, request: BarcodeRequest) -> PaymentResult:
+        """Take a payment by the payer's code; ``barcode_outcome`` says how it begins."""
+        return self._run("pay_barcode", request, lambda: self._barcode(request))
+
+    def _barcode(self, request: BarcodeRequest) -> PaymentResult:
+        known = self.payments.get(request.order_no)
+        if known is None:
+            self.payments[request.order_no] = PaymentResult(
+                outcome=Outcome.PENDING, order_no=request.order_no, amount=request.amount
+            )
+            if self.barcode_outcome is Outcome.SUCCEEDED:
+                self.pay(request.order_no)
+        return self.payments[request.order_no]
+
+    def reverse_payment(self, ref: PaymentRef) -> PaymentResult:
+        """Undo a barcode payment, paid or not."""
+        return self._run("reverse_payment", ref.order_no, lambda: self._reverse(ref))
+
+    def _reverse(self, ref: PaymentRef) -> PaymentResult:
+        closed = PaymentResult(outcome=Outcome.CLOSED, order_no=ref.order_no, code="REVERSED")
+        self.payments[ref.order_no] = closed
+        return closed
 
     def refund(self, request: RefundRequest) -> RefundResult:
         """Ask for a refund."""
@@ -250,13 +279,15 @@ class FakeGateway(PlatformGateway):
         )
         return self.refunds[request.refund_no]
 
-    def query_refund(self, *, order_no: str, refund_no: str) -> RefundResult:
+    def query_refund(self, ref: RefundRef) -> RefundResult:
         """Where the refund stands."""
-        return self._run("query_refund", refund_no, lambda: self._known_refund(refund_no))
+        return self._run("query_refund", ref.refund_no, lambda: self._known_refund(ref.refund_no))
 
-    async def query_refund_async(self, *, order_no: str, refund_no: str) -> RefundResult:
+    async def query_refund_async(self, ref: RefundRef) -> RefundResult:
         """As ``query_refund``."""
-        return self._run("query_refund_async", refund_no, lambda: self._known_refund(refund_no))
+        return self._run(
+            "query_refund_async", ref.refund_no, lambda: self._known_refund(ref.refund_no)
+        )
 
     def _known_refund(self, refund_no: str) -> RefundResult:
         if refund_no not in self.refunds:

@@ -40,6 +40,7 @@ from apps.platforms.tests.contract import (
     GatewayContract,
     Rig,
     create_request,
+    payment_ref,
     refund_request,
 )
 from apps.platforms.tests.wechatpay_server import NOW, private_pem, public_pem
@@ -158,7 +159,7 @@ class TestOrders:
     def test_a_code_that_nobody_scanned(self, server: AlipayServer) -> None:
         gateway_at(server).create_payment(create_request())
         with pytest.raises(OrderNotFound) as caught:
-            gateway_at(server).query_payment(order_no=ORDER)
+            gateway_at(server).query_payment(payment_ref())
         assert caught.value.code == "ACQ.TRADE_NOT_EXIST"
 
     @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ class TestOrders:
         gateway_at(server).create_payment(create_request())
         server.scan(ORDER)
         server.trades[ORDER] |= {"trade_status": state, **more}
-        assert gateway_at(server).query_payment(order_no=ORDER).outcome is outcome
+        assert gateway_at(server).query_payment(payment_ref()).outcome is outcome
 
     @pytest.mark.parametrize(
         "change",
@@ -198,7 +199,7 @@ class TestOrders:
         server.pay(ORDER)
         server.trades[ORDER] |= change
         with pytest.raises(PlatformUnavailable) as caught:
-            gateway_at(server).query_payment(order_no=ORDER)
+            gateway_at(server).query_payment(payment_ref())
         assert caught.value.code == "bad_answer"
 
     @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ class TestOrders:
         body = {"code": "10000", **server.trades[ORDER]}
         server.faults.append(lambda _: server.answer("alipay.trade.query", body, signed=False))
         with pytest.raises(PlatformUnavailable) as caught:
-            gateway_at(server).query_payment(order_no=ORDER)
+            gateway_at(server).query_payment(payment_ref())
         assert caught.value.code == "bad_signature"
 
     def test_success_under_the_name_of_an_error_is_not_believed(self, server: AlipayServer) -> None:
@@ -227,7 +228,7 @@ class TestOrders:
     def test_the_answer_to_another_call_is_not_believed(self, server: AlipayServer) -> None:
         server.faults.append(lambda _: server.good("alipay.trade.close", {"out_trade_no": ORDER}))
         with pytest.raises(PlatformUnavailable) as caught:
-            gateway_at(server).query_payment(order_no=ORDER)
+            gateway_at(server).query_payment(payment_ref())
         assert caught.value.code == "bad_answer"
 
 

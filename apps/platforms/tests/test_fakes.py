@@ -15,21 +15,27 @@ from apps.platforms.gateway import (
     PlatformRejected,
     PlatformUnavailable,
 )
-from apps.platforms.tests.contract import ORDER, REFUND, create_request, refund_request
+from apps.platforms.tests.contract import (
+    ORDER,
+    REFUND,
+    create_request,
+    payment_ref,
+    refund_request,
+)
 from apps.platforms.tests.fakes import FakeGateway
 
 
 def test_a_payment_and_its_refund() -> None:
     fake = FakeGateway()
     with pytest.raises(OrderNotFound):
-        fake.query_payment(order_no=ORDER)
+        fake.query_payment(payment_ref())
     assert fake.create_payment(create_request()).qr_content
     with pytest.raises(PlatformRejected):
         fake.create_payment(create_request(amount=Money(1)))
-    assert fake.query_payment(order_no=ORDER).outcome is Outcome.PENDING
+    assert fake.query_payment(payment_ref()).outcome is Outcome.PENDING
     fake.pay(ORDER)
-    assert asyncio.run(fake.query_payment_async(order_no=ORDER)).outcome is Outcome.SUCCEEDED
-    assert fake.close_payment(order_no=ORDER).outcome is Outcome.SUCCEEDED
+    assert asyncio.run(fake.query_payment_async(payment_ref())).outcome is Outcome.SUCCEEDED
+    assert fake.close_payment(payment_ref()).outcome is Outcome.SUCCEEDED
     first = fake.refund(refund_request())
     assert (first.outcome, fake.refund(refund_request())) == (Outcome.PENDING, first)
     fake.settle_refund(REFUND)
@@ -46,8 +52,8 @@ def test_a_lost_answer_still_takes_effect() -> None:
     with pytest.raises(PlatformUnavailable):
         fake.create_payment(create_request())
     with pytest.raises(PlatformUnavailable):
-        fake.query_payment(order_no=ORDER)
-    assert fake.query_payment(order_no=ORDER).outcome is Outcome.PENDING
+        fake.query_payment(payment_ref())
+    assert fake.query_payment(payment_ref()).outcome is Outcome.PENDING
 
 
 def test_a_forged_notice() -> None:

@@ -38,6 +38,7 @@ from apps.platforms.tests.contract import (
     GatewayContract,
     Rig,
     create_request,
+    payment_ref,
     refund_request,
 )
 from apps.platforms.tests.wechatpay_server import (
@@ -194,7 +195,7 @@ class TestOrders:
     def test_states(self, server: WechatpayServer, state: str, outcome: Outcome) -> None:
         gateway_at(server).create_payment(create_request())
         server.orders[ORDER]["state"] = state
-        result = gateway_at(server).query_payment(order_no=ORDER)
+        result = gateway_at(server).query_payment(payment_ref())
         assert (result.outcome, result.code) == (outcome, state)
 
     @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ class TestOrders:
         body = {**server.transaction(ORDER), **change}
         server.faults.append(lambda _: server.answer(200, body))
         with pytest.raises(PlatformUnavailable) as caught:
-            gateway_at(server).query_payment(order_no=ORDER)
+            gateway_at(server).query_payment(payment_ref())
         assert caught.value.code == "bad_answer"
 
     def test_a_refusal_that_is_not_the_platforms(self, server: WechatpayServer) -> None:

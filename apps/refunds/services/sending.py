@@ -23,6 +23,7 @@ from apps.platforms.gateway import (
 )
 from apps.platforms.services import gateway_of, notify_url
 from apps.refunds.models import UNDER_WAY, Refund, RefundState
+from apps.refunds.selectors import refund_ref
 from apps.refunds.services.applying import apply_refund_result, queue_refund
 from apps.refunds.services.requesting import enqueue_send
 
@@ -64,6 +65,7 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
     if refund is None or refund.state not in sendable:
         return None
     if refund.sent_at is None:
+        refund.sent_at = now
         with transaction.atomic():
             Refund.objects.filter(pk=refund.pk).update(sent_at=now)
             # Before the call: whatever becomes of this process, the refund is asked about.
@@ -80,6 +82,9 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
         order_amount=Money(payment.amount_minor, payment.currency),
         reason=refund.reason,
         notify_url=notify_url(refund.account),
+        began_at=refund.sent_at,
+        payment_began_at=payment.created_at,
+        paid_at=payment.paid_at,
         platform_trade_no=payment.platform_trade_no or None,
     )
     try:
@@ -101,9 +106,7 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
 def _never_arrived(refund: Refund, *, now: datetime) -> bool:
     """Whether the platform says that it never accepted this refund; any other word of it is applied."""
     try:
-        result = gateway_of(refund.account).query_refund(
-            order_no=refund.payment.order_no, refund_no=refund.refund_no
-        )
+        result = gateway_of(refund.account).query_refund(refund_ref(refund))
     except OrderNotFound:
         return True
     except (PlatformUnavailable, PlatformRejected):
@@ -115,9 +118,7 @@ def _never_arrived(refund: Refund, *, now: datetime) -> bool:
 def _look(refund: Refund, *, now: datetime, via: str) -> None:
     trouble = ""
     try:
-        result = gateway_of(refund.account).query_refund(
-            order_no=refund.payment.order_no, refund_no=refund.refund_no
-        )
+        result = gateway_of(refund.account).query_refund(refund_ref(refund))
     except OrderNotFound:
         # Never accepted: sending again under the same number cannot pay twice.
         if refund.state in {RefundState.READY, RefundState.UNKNOWN, RefundState.QUEUED}:

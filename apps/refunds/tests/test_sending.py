@@ -19,6 +19,7 @@ from apps.platforms.gateway import (
     Outcome,
     PlatformRejected,
     PlatformUnavailable,
+    RefundRef,
     RefundRequest,
     RefundResult,
 )
@@ -51,7 +52,8 @@ class Platform:
             raise PlatformUnavailable("no answer", code="timeout")
         return self._word(request.refund_no, Outcome.PENDING)
 
-    def query_refund(self, *, order_no: str, refund_no: str) -> RefundResult:
+    def query_refund(self, ref: RefundRef) -> RefundResult:
+        refund_no = ref.refund_no
         if self.query_fates and self.query_fates.pop(0) == "silent":
             raise PlatformUnavailable("no answer", code="timeout")
         if refund_no not in self.accepted:

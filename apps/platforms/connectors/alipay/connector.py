@@ -14,6 +14,7 @@ from apps.platforms import fields, http, rsa
 from apps.platforms.connectors.alipay import signing, statement, wire
 from apps.platforms.gateway import (
     Ack,
+    BarcodeRequest,
     Capability,
     CheckState,
     CreateRequest,
@@ -27,6 +28,7 @@ from apps.platforms.gateway import (
     OrderNotFound,
     Outcome,
     ParsedStatement,
+    PaymentRef,
     PaymentResult,
     Platform,
     PlatformGateway,
@@ -34,6 +36,7 @@ from apps.platforms.gateway import (
     PlatformUnavailable,
     Product,
     RawNotification,
+    RefundRef,
     RefundRequest,
     RefundResult,
     StatementEmpty,
@@ -140,17 +143,18 @@ class AlipayGateway(PlatformGateway):
             redirect_url=f"{self._endpoints.gateway_url}?{urlencode(parameters)}",
         )
 
-    def query_payment(self, *, order_no: str) -> PaymentResult:
-        answer = self._call("alipay.trade.query", {"out_trade_no": order_no})
+    def query_payment(self, ref: PaymentRef) -> PaymentResult:
+        answer = self._call("alipay.trade.query", {"out_trade_no": ref.order_no})
         with http.ReadingAnswer():
-            return wire.payment(answer, order_no=order_no)
+            return wire.payment(answer, order_no=ref.order_no)
 
-    async def query_payment_async(self, *, order_no: str) -> PaymentResult:
-        answer = await self._call_async("alipay.trade.query", {"out_trade_no": order_no})
+    async def query_payment_async(self, ref: PaymentRef) -> PaymentResult:
+        answer = await self._call_async("alipay.trade.query", {"out_trade_no": ref.order_no})
         with http.ReadingAnswer():
-            return wire.payment(answer, order_no=order_no)
+            return wire.payment(answer, order_no=ref.order_no)
 
-    def close_payment(self, *, order_no: str) -> PaymentResult:
+    def close_payment(self, ref: PaymentRef) -> PaymentResult:
+        order_no = ref.order_no
         try:
             answer = self._call("alipay.trade.close", {"out_trade_no": order_no})
         except OrderNotFound:
@@ -159,7 +163,7 @@ class AlipayGateway(PlatformGateway):
         except PlatformRejected as refusal:
             if refusal.code not in _CLOSE_DOUBTFUL:
                 raise
-            result = self.query_payment(order_no=order_no)
+            result = self.query_payment(ref)
             if result.outcome is Outcome.PENDING:
                 raise
             return result
@@ -172,6 +176,12 @@ class AlipayGateway(PlatformGateway):
             platform_trade_no=fields.optional(answer, "trade_no") or None,
         )
 
+    def pay_barcode(self, request: BarcodeRequest) -> PaymentResult:
+        raise NotSupported("Alipay: barcode")
+
+    def reverse_payment(self, ref: PaymentRef) -> PaymentResult:
+        raise NotSupported("Alipay: reverse")
+
     # Refunds
 
     def refund(self, request: RefundRequest) -> RefundResult:
@@ -182,7 +192,11 @@ class AlipayGateway(PlatformGateway):
             return result
         # No money moved by this very call: a repeat of one that did, or not yet known.
         try:
-            result = self.query_refund(order_no=request.order_no, refund_no=request.refund_no)
+            result = self._refund(
+                self._call(_REFUND_QUERY, self._refund_query(request.order_no, request.refund_no)),
+                request.order_no,
+                request.refund_no,
+            )
         except OrderNotFound as error:
             raise PlatformUnavailable(
                 "accepted, but no money has moved yet", code="fund_change_n"
@@ -191,13 +205,14 @@ class AlipayGateway(PlatformGateway):
             raise PlatformUnavailable("the answer names another amount", code="bad_answer")
         return result
 
-    def query_refund(self, *, order_no: str, refund_no: str) -> RefundResult:
-        answer = self._call(_REFUND_QUERY, self._refund_query(order_no, refund_no))
-        return self._refund(answer, order_no, refund_no)
+    def query_refund(self, ref: RefundRef) -> RefundResult:
+        answer = self._call(_REFUND_QUERY, self._refund_query(ref.order_no, ref.refund_no))
+        return self._refund(answer, ref.order_no, ref.refund_no)
 
-    async def query_refund_async(self, *, order_no: str, refund_no: str) -> RefundResult:
-        biz = self._refund_query(order_no, refund_no)
-        return self._refund(await self._call_async(_REFUND_QUERY, biz), order_no, refund_no)
+    async def query_refund_async(self, ref: RefundRef) -> RefundResult:
+        biz = self._refund_query(ref.order_no, ref.refund_no)
+        answer = await self._call_async(_REFUND_QUERY, biz)
+        return self._refund(answer, ref.order_no, ref.refund_no)
 
     def _refund_query(self, order_no: str, refund_no: str) -> dict[str, Any]:
         return {
@@ -281,7 +296,7 @@ class AlipayGateway(PlatformGateway):
     def check_credentials(self) -> CredentialCheck:
         # Nothing can have this number, so the one good answer is "no such trade", signed by the platform.
         try:
-            self.query_payment(order_no=f"check{self._nonce()[:24]}")
+            self._call("alipay.trade.query", {"out_trade_no": f"check{self._nonce()[:24]}"})
         except OrderNotFound:
             return CredentialCheck(state=CheckState.GOOD)
         except PlatformRejected as refusal:

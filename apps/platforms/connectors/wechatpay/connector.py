@@ -17,6 +17,7 @@ from apps.platforms.connectors.wechatpay.client import WechatpayClient
 from apps.platforms.gateway import (
     API_V3_KEY_WRONG,
     Ack,
+    BarcodeRequest,
     Capability,
     CheckState,
     CreateRequest,
@@ -31,6 +32,7 @@ from apps.platforms.gateway import (
     OrderNotFound,
     Outcome,
     ParsedStatement,
+    PaymentRef,
     PaymentResult,
     Platform,
     PlatformGateway,
@@ -38,6 +40,7 @@ from apps.platforms.gateway import (
     PlatformUnavailable,
     Product,
     RawNotification,
+    RefundRef,
     RefundRequest,
     RefundResult,
     StatementEmpty,
@@ -171,12 +174,14 @@ class WechatpayGateway(PlatformGateway):
             "paySign": rsa.sign(self._client.private_key(), message),
         }
 
-    def query_payment(self, *, order_no: str) -> PaymentResult:
-        return self._payment(self._client.call("GET", self._query_target(order_no)), order_no)
+    def query_payment(self, ref: PaymentRef) -> PaymentResult:
+        return self._payment(
+            self._client.call("GET", self._query_target(ref.order_no)), ref.order_no
+        )
 
-    async def query_payment_async(self, *, order_no: str) -> PaymentResult:
-        answer = await self._client.call_async("GET", self._query_target(order_no))
-        return self._payment(answer, order_no)
+    async def query_payment_async(self, ref: PaymentRef) -> PaymentResult:
+        answer = await self._client.call_async("GET", self._query_target(ref.order_no))
+        return self._payment(answer, ref.order_no)
 
     def _query_target(self, order_no: str) -> str:
         query = urlencode({"mchid": self._ours.merchant_no})
@@ -189,12 +194,12 @@ class WechatpayGateway(PlatformGateway):
                 raise MalformedMessage("out_trade_no is another one")
         return result
 
-    def close_payment(self, *, order_no: str) -> PaymentResult:
-        closed = PaymentResult(outcome=Outcome.CLOSED, order_no=order_no)
+    def close_payment(self, ref: PaymentRef) -> PaymentResult:
+        closed = PaymentResult(outcome=Outcome.CLOSED, order_no=ref.order_no)
         try:
             self._client.call(
                 "POST",
-                f"/v3/pay/transactions/out-trade-no/{quote(order_no, safe='')}/close",
+                f"/v3/pay/transactions/out-trade-no/{quote(ref.order_no, safe='')}/close",
                 {"mchid": self._ours.merchant_no},
             )
         except OrderNotFound:
@@ -204,11 +209,17 @@ class WechatpayGateway(PlatformGateway):
                 return closed
             if refusal.code not in _CLOSE_DOUBTFUL:
                 raise
-            result = self.query_payment(order_no=order_no)
+            result = self.query_payment(ref)
             if result.outcome is Outcome.PENDING:
                 raise
             return result
         return closed
+
+    def pay_barcode(self, request: BarcodeRequest) -> PaymentResult:
+        raise NotSupported("WeChat Pay: barcode")
+
+    def reverse_payment(self, ref: PaymentRef) -> PaymentResult:
+        raise NotSupported("WeChat Pay: reverse")
 
     # Refunds
 
@@ -221,13 +232,13 @@ class WechatpayGateway(PlatformGateway):
             raise PlatformUnavailable("the answer names another amount", code="bad_answer")
         return result
 
-    def query_refund(self, *, order_no: str, refund_no: str) -> RefundResult:
-        answer = self._client.call("GET", self._refund_target(refund_no))
-        return self._refund(answer, order_no, refund_no)
+    def query_refund(self, ref: RefundRef) -> RefundResult:
+        answer = self._client.call("GET", self._refund_target(ref.refund_no))
+        return self._refund(answer, ref.order_no, ref.refund_no)
 
-    async def query_refund_async(self, *, order_no: str, refund_no: str) -> RefundResult:
-        answer = await self._client.call_async("GET", self._refund_target(refund_no))
-        return self._refund(answer, order_no, refund_no)
+    async def query_refund_async(self, ref: RefundRef) -> RefundResult:
+        answer = await self._client.call_async("GET", self._refund_target(ref.refund_no))
+        return self._refund(answer, ref.order_no, ref.refund_no)
 
     def _refund_target(self, refund_no: str) -> str:
         return f"/v3/refund/domestic/refunds/{quote(refund_no, safe='')}"
