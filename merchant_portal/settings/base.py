@@ -258,6 +258,8 @@ UNIONPAY_FILE_URL = env.text("UNIONPAY_FILE_URL", "https://filedownload.95516.co
 UNIONPAY_CERTIFICATE_OWNERS = env.listing("UNIONPAY_CERTIFICATE_OWNERS") or ["中国银联股份有限公司"]
 SHOUQIANBA_API_URL = env.text("SHOUQIANBA_API_URL", "https://vsi-api.shouqianba.com")
 SHOUQIANBA_GATEWAY_URL = env.text("SHOUQIANBA_GATEWAY_URL", "https://qr.shouqianba.com/gateway")
+#: Seconds within which a notification is answered, however slow the database is; WeChat Pay waits for five.
+NOTIFY_ANSWER_SECONDS = env.integer("NOTIFY_ANSWER_SECONDS", 4)
 #: Days that the raw bodies of notifications are kept.
 NOTIFICATION_KEEP_DAYS = env.integer("NOTIFICATION_KEEP_DAYS", 30)
 #: Base64 of 32 bytes for the keyed hashes of payers. Before the oldest of ENCRYPTION_KEYS is taken away for good, set

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from apps.core import encryption, outbox
 from apps.core.audit import Actor
+from apps.core.deadlines import Deadline
 from apps.core.logging import redact
 from apps.core.models import Door
 from apps.platforms import gateway, intake
@@ -68,8 +69,12 @@ def receive(
     raw: gateway.RawNotification,
     remote_ip: str | None,
     now: datetime,
+    limit: Deadline | None = None,
 ) -> Receipt:
     """Take in one delivery for ``account``, whatever it is. Never raises for its content.
+
+    Where ``limit`` passes after the row was stored, a genuine delivery is *accepted* as it stands and applied from the
+    stored copy; where it passes before, ``OperationalError`` is raised and the platform sends again.
 
     With the row goes a task to look at it again, which ends with it: whatever kills us in between, it is not forgotten.
     The row with the sealed raw body is committed before the signature is looked at. A forged or unreadable delivery
@@ -77,7 +82,16 @@ def receive(
     in the platform's bill, and repeating it would change nothing.
     """
     row = _store(account=account, raw=raw, remote_ip=remote_ip, now=now)
-    state = _process(row, account=account, raw=raw, now=now, actor=_sender(remote_ip))
+    try:
+        state = _process(row, account=account, raw=raw, now=now, actor=_sender(remote_ip))
+    except OperationalError:
+        if limit is None or not limit.passed:
+            raise
+        # Only work behind the signature check touches the database so long; the row's own task finishes it.
+        logger.warning(
+            "notification %s is stored; the database is too slow to apply it now", row.pk
+        )
+        state = NotificationState.RECEIVED
     if state is NotificationState.FAILED:
         outbox.enqueue(
             task=REPROCESS,
@@ -227,6 +241,9 @@ def _process(
         with transaction.atomic():
             state, detail = _apply(row, account, message, facts, now=now, actor=actor)
             return _settle(row, state, now=now, detail=detail, **facts)
+    except OperationalError:
+        # Not this delivery's fault: a deadline, a lost connection. ``receive`` and the outbox know what to do.
+        raise
     except Exception as error:
         logger.exception("notification %s could not be applied", row.pk)
         return _settle(row, NotificationState.FAILED, now=now, detail=_words(error), **facts)
@@ -305,6 +322,7 @@ def _answer(account: PlatformAccount, state: NotificationState) -> gateway.Ack:
         NotificationState.APPLIED,
         NotificationState.REPEATED,
         NotificationState.UNMATCHED,
+        NotificationState.RECEIVED,
     }
     least = 200 if accepted else 500 if state is NotificationState.FAILED else 400
     try:
