@@ -15,6 +15,7 @@ back_office = [
     path("statements/", include("apps.reconciliation.statement_urls")),
     path("reconciliation/", include("apps.reconciliation.urls")),
     path("", include("apps.operations.office_urls")),
+    path("", include("apps.checkout.office_urls")),
 ]
 
 urlpatterns = [

@@ -269,7 +269,7 @@ def serve(lock: IO[str], children: list[Child]) -> None:
     port = free_ports(wanted_port(), 1)
     if port != wanted_port():
         print(f"Port {wanted_port()} is taken, so {port} it is.")
-    sim_port = free_ports(port + 1100, 3)
+    sim_port = free_ports(port + 1100, 4)
     address = f"http://localhost:{port}"
     simulator = f"http://localhost:{sim_port}"
 
@@ -300,6 +300,8 @@ def serve(lock: IO[str], children: list[Child]) -> None:
         str(sim_port + 1),
         "--alipay-port",
         str(sim_port + 2),
+        "--unionpay-port",
+        str(sim_port + 3),
     ]
     start("simulator", [python, "-m", "apps.simulator", *ports], for_simulator)
     if not os.environ.get("DATABASE_URL"):

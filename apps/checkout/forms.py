@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
 
 from apps.core.doors import new_token
 from apps.core.money import MAX_AMOUNT_MINOR, InvalidAmount, Money
+from apps.core.names import named
+from apps.merchants.models import Store, Terminal
 
 NOTE_LENGTH = 60
 NOT_AN_AMOUNT = _("This is not an amount. Write it in figures, such as 12.50.")
@@ -54,6 +59,11 @@ def read_amount(text: str) -> Money:
     return amount
 
 
+def one_line(text: str) -> str:
+    """Text on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 class PayForm(forms.Form):
     """The form behind a code. With a fixed price the amount is not asked, but what was shown must still hold."""
 
@@ -69,7 +79,7 @@ class PayForm(forms.Form):
     )
     #: The form's own random text, against double submission.
     nonce = forms.CharField(required=False)
-    platform = forms.CharField(required=False)
+    wallet = forms.CharField(required=False)
 
     def __init__(self, *args: object, fixed: Money | None, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # forms.Form's own signature
@@ -88,8 +98,7 @@ class PayForm(forms.Form):
 
     def clean_note(self) -> str:
         """The note on one line, without control characters."""
-        note = str(self.cleaned_data["note"])
-        return " ".join("".join(c if c.isprintable() else " " for c in note).split())
+        return one_line(str(self.cleaned_data["note"]))
 
     def clean_shown(self) -> str:
         """Refuses a price that changed between showing the page and pressing the button."""
@@ -100,3 +109,176 @@ class PayForm(forms.Form):
                 code="changed",
             )
         return shown
+
+
+class OnceInput(forms.TextInput):
+    """A field that is empty again when the form comes back."""
+
+    @override
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        return super().get_context(name, None, attrs)
+
+
+class TillForm(forms.Form):
+    """What a cashier fills in: the amount, and the code on the customer's phone."""
+
+    # The store may be hidden, and an empty code is said in words of ours.
+    use_required_attribute = False
+
+    store = forms.TypedChoiceField(
+        label=_("Store"),
+        coerce=int,
+        error_messages={"invalid_choice": _("Choose one of your open stores.")},
+    )
+    terminal = forms.TypedChoiceField(
+        label=_("Terminal"),
+        coerce=int,
+        empty_value=None,
+        required=False,
+        error_messages={"invalid_choice": _("Choose a terminal that is in use.")},
+    )
+    amount = forms.CharField(
+        label=_("Amount"),
+        required=False,
+        max_length=40,
+        error_messages={"max_length": NOT_AN_AMOUNT},
+        widget=forms.TextInput(
+            attrs={
+                "inputmode": "decimal",
+                "autocomplete": "off",
+                "enterkeyhint": "next",
+                "placeholder": "0.00",
+                "data-till-amount": True,
+            }
+        ),
+    )
+    note = forms.CharField(
+        label=_("Remark"),
+        required=False,
+        max_length=NOTE_LENGTH,
+        error_messages={"max_length": _("The note may have %(limit_value)d characters at most.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    #: Never shown again: a code is good for one try.
+    code = forms.CharField(
+        label=_("Customer's code"),
+        required=False,
+        max_length=100,
+        help_text=_("Scan it, or type the digits under the bars."),
+        error_messages={
+            "max_length": _("This is no payment code. Scan the code in the customer's wallet.")
+        },
+        widget=OnceInput(
+            attrs={
+                "inputmode": "numeric",
+                "autocomplete": "off",
+                "enterkeyhint": "go",
+                "data-till-code": True,
+            },
+        ),
+    )
+    #: The form's own random text, against double submission.
+    nonce = forms.CharField(required=False, widget=forms.HiddenInput)
+    #: The order whose code did not work, when this is another try.
+    after = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        stores: Sequence[Store],
+        terminals: Sequence[Terminal],
+        initial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, initial=initial)
+        store = cast("forms.ChoiceField", self.fields["store"])
+        store.choices = [(row.pk, named(row)) for row in stores]
+        if len(stores) == 1:
+            store.widget = forms.HiddenInput()
+            store.initial = stores[0].pk
+        groups: dict[str, list[tuple[Any, Any]]] = {}
+        for terminal in terminals:
+            groups.setdefault(named(terminal.store), []).append((terminal.pk, terminal.name))
+        several = list(groups.items()) if len(stores) > 1 else next(iter(groups.values()), [])
+        terminal_field = cast("forms.ChoiceField", self.fields["terminal"])
+        terminal_field.choices = [("", _("None")), *several]
+        if not terminals:
+            terminal_field.widget = forms.HiddenInput()
+
+    def clean_amount(self) -> Money:
+        """The amount to take."""
+        return read_amount(self.cleaned_data["amount"])
+
+    def clean_note(self) -> str:
+        """The note on one line."""
+        return one_line(str(self.cleaned_data["note"]))
+
+    def clean_nonce(self) -> str:
+        """The form's nonce; a form without a usable one counts as new each time."""
+        nonce = str(self.cleaned_data["nonce"])
+        return nonce if _NONCE.fullmatch(nonce) else new_token(20)
+
+
+class TerminalForm(forms.Form):
+    """A device: where it stands, what it is, how it is told from others."""
+
+    store = forms.TypedChoiceField(label=_("Store"), coerce=int)
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=60,
+        help_text=_("As your people call it, such as “Till 1” or “Bar”."),
+    )
+    brand = forms.CharField(
+        label=_("Brand"),
+        max_length=40,
+        required=False,
+        widget=forms.TextInput(attrs={"list": "brands", "autocomplete": "off"}),
+    )
+    model_name = forms.CharField(label=_("Model"), max_length=40, required=False)
+    serial_no = forms.CharField(
+        label=_("Serial number"),
+        max_length=64,
+        required=False,
+        help_text=_("On the sticker at its back, often after SN. Support asks for it."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    note = forms.CharField(label=_("Remark"), max_length=160, required=False)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        stores: Sequence[Store],
+        initial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, initial=initial)
+        store = cast("forms.ChoiceField", self.fields["store"])
+        store.choices = [(row.pk, named(row)) for row in stores]
+        if len(stores) == 1:
+            store.widget = forms.HiddenInput()
+            store.initial = stores[0].pk
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        """Every text on one line; a serial number without blanks."""
+        cleaned = super().clean() or self.cleaned_data
+        for name in ("name", "brand", "model_name", "note"):
+            if name in cleaned:
+                cleaned[name] = one_line(cleaned[name])
+        cleaned["serial_no"] = "".join(str(cleaned.get("serial_no", "")).split()).upper()
+        if cleaned.get("name") == "":
+            self.add_error("name", _("Give the terminal a name."))
+        return cleaned
+
+
+class ActivationForm(forms.Form):
+    """The code by which a platform makes a terminal of a device."""
+
+    code = forms.CharField(
+        label=_("Activation code"),
+        max_length=40,
+        help_text=_(
+            "From the platform's console, under terminals. A code is good for one terminal and a few days."
+        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )

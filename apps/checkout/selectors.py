@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,27 +10,30 @@ from typing import cast
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import JSONObject
 
-from apps.core.models import Door, door_hash
+from apps.checkout.ways import Taker
+from apps.core.models import AuditEvent, Door, Due, door_hash
+from apps.merchants.models import Terminal
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
-from apps.platforms.gateway import Capability, Platform
-from apps.platforms.models import AccountStore, PlatformAccount
-from apps.platforms.registry import capabilities_of
-from apps.platforms.selectors import accounts_serving
+from apps.payments.selectors import has_handover, leads_on
+from apps.platforms.gateway import Capability, Platform, Product
+from apps.platforms.models import AccountStore, AccountTerminal, PlatformAccount, TerminalState
+from apps.platforms.registry import capabilities_of, not_taken
+from apps.platforms.selectors import PREFERENCE, accounts_serving
 from apps.qrcodes.models import QRCode
+from apps.refunds.models import Refund, RefundState
 
 #: The kind of door that leads from a form's nonce to the order it opened.
 FORM_DOOR = "form"
 
-Platforms = dict[Platform, frozenset[Capability]]
-
 
 @dataclass(frozen=True, slots=True)
 class OpenedCode:
-    """A scanned code with its store and scenario, and the platforms that serve the store, in order."""
+    """A scanned code with its store and scenario, and the accounts that serve the store, in order of preference."""
 
     code: QRCode
-    platforms: Platforms
+    takers: list[Taker]
 
 
 class Standing(StrEnum):
@@ -44,37 +48,40 @@ class Standing(StrEnum):
 def opened_code(door: Door) -> OpenedCode:
     """The code behind a link, in one statement: the page must open at once. Raises QRCode.DoesNotExist.
 
-    The platforms are those of ``platforms.selectors.accounts_serving``.
+    The accounts are those of ``platforms.selectors.accounts_serving``.
     """
     served = AccountStore.objects.filter(
         account_id=OuterRef("pk"), store_id=OuterRef(OuterRef("store_id"))
     )
     accounts = PlatformAccount.objects.filter(
         Q(all_stores=True) | Exists(served), is_active=True
-    ).order_by("pk")
+    ).order_by(*PREFERENCE)
+    facts = JSONObject(id="pk", platform="platform", takes_h5="takes_h5")
     code = (
         QRCode.objects.select_related("store", "scenario")
-        .annotate(serving=ArraySubquery(accounts.values("platform")))
+        .annotate(serving=ArraySubquery(accounts.values(facts=facts)))
         .get(pk=door.subject_id)
     )
-    return OpenedCode(code=code, platforms=_with_capabilities(code.serving))
+    takers = [_taker(row["id"], row["platform"], row["takes_h5"]) for row in code.serving]
+    return OpenedCode(code=code, takers=takers)
 
 
-def platforms_serving(*, store_id: int) -> Platforms:
-    """The platforms that take money for a store, in order, and what each can do."""
-    return _with_capabilities([account.platform for account in accounts_serving(store_id=store_id)])
+def takers_serving(*, store_id: int) -> list[Taker]:
+    """The accounts that take a store's money, in the merchant's order of preference."""
+    return [
+        _taker(account.pk, account.platform, account.takes_h5)
+        for account in accounts_serving(store_id=store_id)
+    ]
 
 
-def _with_capabilities(names: list[str]) -> Platforms:
-    return {Platform(name): capabilities_of(name) for name in names}
-
-
-def account_for(*, store_id: int, platform: Platform) -> PlatformAccount | None:
-    """The account that takes a store's money on a platform: the oldest active one, or None."""
-    for account in accounts_serving(store_id=store_id):
-        if account.platform == platform:
-            return account
-    return None
+def _taker(account_id: int, platform: str, takes_h5: bool) -> Taker:
+    return Taker(
+        account_id=account_id,
+        platform=Platform(platform),
+        capabilities=capabilities_of(platform),
+        takes_h5=takes_h5,
+        refuses=not_taken(platform),
+    )
 
 
 def payments_of(order: Order) -> list[Payment]:
@@ -104,25 +111,224 @@ def standing(order: Order, payments: list[Payment], *, now: datetime) -> Standin
 
 def mark(order: Order, payments: list[Payment], *, now: datetime) -> str:
     """A short text that changes whenever the order's page would look different."""
-    attempts = "".join(f"-{payment.pk}{payment.state}" for payment in payments)
+    attempts = "".join(
+        f"-{payment.pk}{payment.state}{'.' if ran_out(payment, now=now) else ''}"
+        for payment in payments
+    )
     return f"{standing(order, payments, now=now)}{attempts}"
 
 
-def paying(payments: list[Payment], platform: str = "") -> Payment | None:
-    """The latest attempt under way that the payer was handed over with, on ``platform`` if one is named."""
+def wallet_of(payment: Payment) -> str:
+    """Who pays an attempt; one from before wallets were kept is paid by its platform's own."""
+    return payment.wallet or payment.platform
+
+
+def paying(payments: list[Payment], wallet: str = "", *, now: datetime) -> Payment | None:
+    """The latest attempt under way that the payer was handed over with, of ``wallet`` if one is named."""
     for payment in reversed(payments):
-        under_way = payment.state in OPEN_STATES and has_handover(payment)
-        if under_way and platform in {"", payment.platform}:
+        under_way = payment.state in OPEN_STATES and leads_on(payment, now=now)
+        if under_way and wallet in {"", wallet_of(payment)}:
             return payment
     return None
 
 
-def has_handover(payment: Payment) -> bool:
-    """Whether the platform has taken an attempt: there is a code, an address or a call to pay it by."""
-    return any(payment.handover.get(name) for name in ("qr_content", "redirect_url", "invoke"))
+def ran_out(payment: Payment, *, now: datetime) -> bool:
+    """Whether the code or address of an attempt is no longer good, though nothing was paid by it."""
+    closed = payment.state == PaymentState.CLOSED
+    late = payment.state in OPEN_STATES and payment.expires_at <= now
+    return has_handover(payment) and (closed or late)
 
 
-def paid_by(payments: list[Payment]) -> Payment | None:
-    """The attempt that paid the order: the first that succeeded."""
+def refused_by(payments: Iterable[Payment]) -> set[tuple[int, str]]:
+    """The accounts, each with the wallet, that refused to take an order; whose code was only lost takes the next."""
+    return {
+        (payment.account_id, wallet_of(payment))
+        for payment in payments
+        if payment.state == PaymentState.FAILED
+        and not has_handover(payment)
+        and payment.code_text != "code_lost"
+    }
+
+
+class Stage(StrEnum):
+    """Where a payment by the payer's code stands for the cashier.
+
+    ASKING: the platform has not answered yet. CONFIRMING: the payer types a password. UNKNOWN: it gave no clear answer. REVERSING: its time is over or it was given
+    up, and the platform is told to undo it.
+    """
+
+    ASKING = "asking"
+    CONFIRMING = "confirming"
+    UNKNOWN = "unknown"
+    REVERSING = "reversing"
+    PAID = "paid"
+    REFUSED = "refused"
+    REVERSED = "reversed"
+
+
+_STAGES = {
+    PaymentState.CREATED: Stage.ASKING,
+    PaymentState.PENDING: Stage.CONFIRMING,
+    PaymentState.UNKNOWN: Stage.UNKNOWN,
+    PaymentState.SUCCEEDED: Stage.PAID,
+    PaymentState.FAILED: Stage.REFUSED,
+    PaymentState.CLOSED: Stage.REVERSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A payment taken at the till, with its order, store and terminal."""
+
+    payment: Payment
+    order: Order
+
+    def stage(self, *, now: datetime) -> Stage:
+        """Where it stands at ``now``."""
+        if self.payment.state in OPEN_STATES and now >= self.payment.expires_at:
+            return Stage.REVERSING
+        return _STAGES[PaymentState(self.payment.state)]
+
+
+def get_charge(order_id: int) -> Charge | None:
+    """What was taken at the till of one of the stores in scope, or None."""
+    payment: Payment | None = (
+        Payment.objects.visible()
+        .filter(order_id=order_id, product=Product.BARCODE, order__taken_by__isnull=False)
+        .select_related("order", "store", "terminal")
+        .first()
+    )
+    return None if payment is None else Charge(payment, payment.order)
+
+
+def takes_barcodes() -> bool:
+    """Whether any connected account of the merchant takes payers' codes."""
+    accounts = PlatformAccount.objects.filter(is_active=True, takes_barcodes=True)
+    platforms = accounts.values_list("platform", flat=True).distinct()
+    return any(Capability.BARCODE in capabilities_of(platform) for platform in platforms)
+
+
+class Returning(StrEnum):
+    """Where a second payment of an order stands for the payer. OPEN: whether it goes back is for the shop to say."""
+
+    DECIDING = "deciding"
+    RETURNING = "returning"
+    RETURNED = "returned"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A payment beyond the one that paid the order."""
+
+    payment: Payment
+    wallet: str
+    standing: Returning
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """The attempt that paid an order, and what was paid beyond it."""
+
+    payment: Payment | None
+    again: list[Again]
+
+
+def paid(order: Order, payments: list[Payment]) -> Paid:
+    """Who paid an order. Two queries more where it was paid more than once."""
     done = [payment for payment in payments if payment.state == PaymentState.SUCCEEDED]
-    return min(done, key=lambda payment: cast("datetime", payment.paid_at)) if done else None
+    if len(done) < 2:
+        return Paid(done[0] if done else None, [])
+    due = Due.objects.filter(
+        task="refunds.refund_duplicate", subject_id__in=[payment.pk for payment in done]
+    )
+    # In this order: a worker makes the refund before it takes the due row away, so that one of the two is seen.
+    deciding = set(due.values_list("subject_id", flat=True))
+    refunds = Refund.objects.filter(payment__in=done, is_automatic=True)
+    back = {refund.payment_id: refund for refund in refunds}
+    # The order keeps the time of the success that was heard of first; a platform's late word may name an earlier one.
+    first = min(
+        done,
+        key=lambda payment: (
+            payment.pk in back,
+            payment.paid_at != order.paid_at,
+            cast("datetime", payment.paid_at),
+        ),
+    )
+    again = [
+        Again(
+            payment,
+            wallet_of(payment),
+            _returning(back.get(payment.pk), deciding=payment.pk in deciding),
+        )
+        for payment in done
+        if payment.pk != first.pk
+    ]
+    return Paid(first, again)
+
+
+def _returning(refund: Refund | None, *, deciding: bool) -> Returning:
+    if refund is None:
+        return Returning.DECIDING if deciding else Returning.OPEN
+    if refund.state == RefundState.SUCCEEDED:
+        return Returning.RETURNED
+    settled = {RefundState.FAILED, RefundState.ABNORMAL}
+    return Returning.OPEN if refund.state in settled else Returning.RETURNING
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUse:
+    """An account that serves a terminal's store. ``row`` is the terminal as that account's platform knows it, if at all."""
+
+    account: PlatformAccount
+    #: Whether the platform must know the terminal before it may call; without, the portal's own terminal calls.
+    has_terminals: bool
+    row: AccountTerminal | None
+
+    @property
+    def activated(self) -> bool:
+        """Whether the terminal itself calls at this account."""
+        return self.row is not None and self.row.state == TerminalState.ACTIVE
+
+
+def uses_of(terminals: Collection[Terminal]) -> dict[int, list[AccountUse]]:
+    """For each terminal the active accounts that serve its store, in the order of preference. Three queries."""
+    served: dict[int, set[int]] = {}
+    for account_id, store_id in AccountStore.objects.values_list("account_id", "store_id"):
+        served.setdefault(account_id, set()).add(store_id)
+    accounts = list(PlatformAccount.objects.filter(is_active=True).order_by(*PREFERENCE))
+    rows = {
+        (row.terminal_id, row.account_id): row
+        # Of several at one account the last one counts: it replaced those before.
+        for row in AccountTerminal.objects.filter(terminal__in=terminals)
+        .defer("keys_sealed")
+        .order_by("pk")
+    }
+    return {
+        terminal.pk: [
+            AccountUse(
+                account,
+                Capability.TERMINALS in capabilities_of(account.platform),
+                rows.get((terminal.pk, account.pk)),
+            )
+            for account in accounts
+            if account.all_stores or terminal.store_id in served.get(account.pk, ())
+        ]
+        for terminal in terminals
+    }
+
+
+def latest_payments(terminal: Terminal, *, limit: int = 10) -> list[Payment]:
+    """What was last begun with a terminal or a code of it, newest first."""
+    payments = Payment.objects.visible().filter(terminal=terminal).select_related("order")
+    return list(payments.order_by("-created_at", "-pk")[:limit])
+
+
+def history_of_terminal(terminal: Terminal, *, limit: int = 20) -> list[AuditEvent]:
+    """What was done with a terminal, also at the accounts that know it, latest first."""
+    accounts = AccountTerminal.objects.filter(terminal=terminal).values("account_id")
+    events = AuditEvent.objects.filter(
+        Q(subject_kind="terminal", subject_id=terminal.pk)
+        | Q(subject_kind="account", subject_id__in=accounts, data__terminal_id=terminal.pk)
+    )
+    return list(events.order_by("-at", "-pk")[:limit])

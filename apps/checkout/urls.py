@@ -9,8 +9,8 @@ urlpatterns = [
     path("q/<str:token>", scanned.scan, name="scan"),
     path("pay/<str:token>", paying.pay, name="pay"),
     path("pay/<str:token>/status", paying.pay_status, name="pay_status"),
-    path("pay/<str:token>/start/<slug:platform>", paying.pay_start, name="pay_start"),
-    path("pay/<str:token>/leave/<slug:platform>", paying.pay_leave, name="pay_leave"),
+    path("pay/<str:token>/start/<slug:wallet>", paying.pay_start, name="pay_start"),
+    path("pay/<str:token>/leave/<slug:wallet>", paying.pay_leave, name="pay_leave"),
     path("pay/<str:token>/wechat", paying.pay_wechat, name="pay_wechat"),
     path("pay/<str:token>/cancel", paying.pay_cancel, name="pay_cancel"),
 ]

@@ -7,19 +7,22 @@ from enum import StrEnum
 
 
 class Wallet(StrEnum):
-    """The wallet in whose own browser a page was opened; NONE is any other browser."""
+    """The app in whose own browser a page was opened; NONE is any other browser. In QQ no wallet can be reached."""
 
     NONE = ""
     WECHATPAY = "wechatpay"
     ALIPAY = "alipay"
     UNIONPAY = "unionpay"
+    QQ = "qq"
 
 
-#: In this order: bank apps carry UnionPay's token beside those of others.
+#: In this order: bank apps and JD Finance carry UnionPay's token beside those of others, WeChat's own browser names QQ's
+#: engine (MQQBrowser). WeChat for companies (wxwork) names WeChat as well, but its payment does not answer there.
 _TOKENS = (
-    (Wallet.UNIONPAY, re.compile(r"UnionPay/\d", re.IGNORECASE)),
-    (Wallet.WECHATPAY, re.compile(r"MicroMessenger/", re.IGNORECASE)),
+    (Wallet.UNIONPAY, re.compile(r"UnionPay/\d|com\.unionpay\.|\bJDJR", re.IGNORECASE)),
+    (Wallet.WECHATPAY, re.compile(r"^(?!.*wxwork).*MicroMessenger/", re.IGNORECASE | re.DOTALL)),
     (Wallet.ALIPAY, re.compile(r"AlipayClient/|AliApp\(AP/", re.IGNORECASE)),
+    (Wallet.QQ, re.compile(r"(?<![A-Z0-9])QQ/\d", re.IGNORECASE)),
 )
 _PHONE = re.compile(r"Mobi|Android|iPhone|iPad|iPod|HarmonyOS", re.IGNORECASE)
 

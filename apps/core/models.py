@@ -40,6 +40,7 @@ class Due(models.Model):
     """Work that must be done at a time: outbox and poll schedule in one. Ids only, so it stands outside the wall.
 
     ``revision`` grows with each enqueue, so that work asked for while a worker is busy with the row is not lost.
+    ``last_error``: the kind of the last failure, or a word for why the row waits.
     """
 
     task = models.CharField(max_length=64)
@@ -58,7 +59,11 @@ class Due(models.Model):
                 fields=["task", "merchant_id", "subject_id"], name="core_due_subject"
             ),
         ]
-        indexes = [models.Index(fields=["due_at", "id"], name="core_due_next")]
+        indexes = [
+            # What a claimer reads from its beginning, and what the page of one merchant pages through.
+            models.Index(fields=["task", "due_at", "id"], name="core_due_of_task"),
+            models.Index(fields=["merchant_id", "id"], name="core_due_of_merchant"),
+        ]
 
 
 class AuditEvent(MerchantScoped):

@@ -171,6 +171,12 @@ STATES: Mapping[str, State] = {
         tone="wait",
         hint=_("The platform publishes a day's bill the next morning."),
     ),
+    "absent": State(
+        label=_("No such bill yet"),
+        icon="hourglass",
+        tone="wait",
+        hint=_("The platform knows no bill of this day: it is late, or there was nothing."),
+    ),
     "imported": State(label=_("Imported"), icon="circle-check", tone="ok"),
     "empty": State(label=_("Nothing on that day"), icon="minus", tone="quiet"),
     "statement.failed": State(
@@ -201,4 +207,20 @@ STATES: Mapping[str, State] = {
     "unmatched": State(label=_("No payment of ours"), icon="question-mark", tone="wait"),
     "notification.refused": State(label=_("Refused"), icon="ban", tone="bad"),
     "notification.failed": State(label=_("Not applied yet"), icon="clock", tone="wait"),
+    # how an account's platform answers
+    "pace.answers": State(label=_("Answers"), icon="circle-check", tone="ok"),
+    "pace.fails": State(
+        label=_("Answers badly"),
+        icon="alert-triangle",
+        tone="wait",
+        hint=_("The last calls brought nothing of use. It is asked more slowly."),
+    ),
+    "pace.open": State(
+        label=_("Does not answer"),
+        icon="plug-x",
+        tone="bad",
+        hint=_("Nobody asks it for a while, so that it can recover. Then one call is tried."),
+    ),
+    "pace.tries": State(label=_("Being tried"), icon="loader", tone="ask"),
+    "pace.unasked": State(label=_("Not asked yet"), icon="minus", tone="quiet"),
 }

@@ -26,6 +26,7 @@ VIEW: Final = frozenset(
 PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     Role.OWNER: VIEW
     | {
+        "payments.take",
         "codes.manage",
         "refunds.request",
         "refunds.approve",
@@ -38,11 +39,25 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         "exports.create",
     },
     Role.MANAGER: (VIEW - {"audit.view", "ledger.view"})
-    | {"codes.manage", "refunds.request", "refunds.approve", "stores.manage", "exports.create"},
+    | {
+        "payments.take",
+        "codes.manage",
+        "refunds.request",
+        "refunds.approve",
+        "stores.manage",
+        "exports.create",
+    },
     Role.FINANCE: VIEW
     | {"refunds.request", "refunds.approve", "reconciliation.manage", "exports.create"},
     Role.CASHIER: frozenset(
-        {"dashboard.view", "transactions.view", "codes.view", "refunds.view", "refunds.request"}
+        {
+            "dashboard.view",
+            "transactions.view",
+            "payments.take",
+            "codes.view",
+            "refunds.view",
+            "refunds.request",
+        }
     ),
     Role.AUDITOR: VIEW | {"exports.create"},
 }

@@ -17,13 +17,14 @@ from apps.accounts.models import User
 from apps.core.encryption import keyed_hash
 from apps.core.names import named
 from apps.core.tenancy import ScopedQuerySet, current_merchant_id
-from apps.merchants.models import Invitation, Membership, Merchant, Role, Store
+from apps.merchants.models import Invitation, Membership, Merchant, Role, Store, Terminal
 from apps.merchants.roles import PERMISSIONS
 
 #: What each permission allows, in the words of the team page; by what it is about.
 PERMISSION_WORDS: Final[Mapping[str, str | Promise]] = {
     "dashboard.view": _("See the day's takings"),
     "transactions.view": _("See payments and orders"),
+    "payments.take": _("Take payments by the customer's code"),
     "codes.view": _("See and download codes"),
     "codes.manage": _("Create, pause and retire codes"),
     "refunds.view": _("See refunds"),
@@ -37,8 +38,8 @@ PERMISSION_WORDS: Final[Mapping[str, str | Promise]] = {
     "exports.create": _("Export transactions"),
     "platforms.view": _("See platform accounts"),
     "platforms.manage": _("Connect platforms"),
-    "stores.view": _("See stores"),
-    "stores.manage": _("Add and change stores"),
+    "stores.view": _("See stores and terminals"),
+    "stores.manage": _("Add and change stores and terminals"),
     "team.view": _("See the team"),
     "team.manage": _("Invite members and change roles"),
     "merchant.manage": _("Change the merchant's settings"),
@@ -96,6 +97,20 @@ def get_store(store_id: int) -> Store:
     """One store in scope. Raises Store.DoesNotExist."""
     store: Store = Store.objects.visible("pk").get(pk=store_id)
     return store
+
+
+def list_terminals(*, only_active: bool = False) -> ScopedQuerySet[Terminal]:
+    """The terminals of the stores in scope with their stores: those in use first, by store and name."""
+    terminals: ScopedQuerySet[Terminal] = Terminal.objects.visible().select_related("store")
+    if only_active:
+        terminals = terminals.filter(is_active=True, store__is_active=True)
+    return terminals.order_by("-is_active", "store_id", "name", "pk")
+
+
+def get_terminal(terminal_id: int) -> Terminal:
+    """One terminal of the stores in scope. Raises Terminal.DoesNotExist."""
+    terminal: Terminal = Terminal.objects.visible().select_related("store").get(pk=terminal_id)
+    return terminal
 
 
 def get_member(membership_id: int) -> Membership:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+
+from apps.core.clock import CHINA
+from apps.operations.selectors import Waiting
+from apps.payments.models import OPEN_STATES, Payment, PaymentState
+from apps.platforms.gateway import Product
+from apps.platforms.models import AccountPace
+from apps.platforms.services import asking, pacing
+from apps.refunds.models import RefundState
 
 JOBS = {
     "payments.poll": _("Ask the platform about a payment"),
     "payments.expire_order": _("Close an order past its time"),
     "refunds.send": _("Send a refund to the platform"),
     "refunds.poll": _("Ask the platform about a refund"),
+    "refunds.refund_duplicate": _("Give back what was paid twice"),
     "approvals.expire": _("End a confirmation that nobody gave"),
     "approvals.notify": _("Tell members that a confirmation waits"),
     "statements.fetch": _("Fetch a bill"),
+    "statements.sweep": _("Ask about each payment of a day, in place of a bill"),
     "reconciliation.run": _("Match a bill with the books"),
     "platforms.reprocess_notification": _("Apply a notification again"),
+    "platforms.check_in": _("Fetch a terminal's key of the day"),
+    "platforms.renew_credentials": _("Renew a platform's certificates"),
     "merchants.send_invitation": _("Send an invitation"),
 }
 
@@ -23,13 +41,20 @@ ACTIONS = {
     "account.changed": _("Platform account changed"),
     "account.checked": _("Platform account checked"),
     "account.paused": _("Platform account paused"),
+    "account.renewed": _("Platform's certificate renewed"),
     "account.resumed": _("Platform account resumed"),
+    "account.terminal_activated": _("Terminal activated at the platform"),
+    "account.terminal_found": _("Terminal's key found again"),
+    "account.terminal_lost": _("Platform accepts none of a terminal's keys"),
+    "account.terminal_off": _("Terminal no longer used at an account"),
     "approval.confirmed": _("Confirmed"),
     "approval.refused": _("Refused"),
+    "code.assigned": _("Code given to a terminal"),
     "code.created": _("Code created"),
     "code.paused": _("Code paused"),
     "code.resumed": _("Code resumed"),
     "code.retired": _("Code retired"),
+    "code.unassigned": _("Code taken from its terminal"),
     "difference.resolved": _("Difference marked as explained"),
     "difference.reopened": _("Difference opened again"),
     "export.downloaded": _("File exported"),
@@ -43,10 +68,132 @@ ACTIONS = {
     "merchant.created": _("Merchant registered"),
     "rule.changed": _("Refund rule changed"),
     "run.finished": _("Bill matched with the books"),
+    "columns.changed": _("Columns of an account's console exports chosen"),
     "statement.downloaded": _("Bill downloaded"),
     "statement.imported": _("Bill imported"),
     "store.added": _("Store added"),
     "store.changed": _("Store changed"),
     "store.closed": _("Store closed"),
     "store.opened": _("Store opened again"),
+    "terminal.added": _("Terminal added"),
+    "terminal.changed": _("Terminal changed"),
+    "terminal.switched_off": _("Terminal switched off"),
+    "terminal.switched_on": _("Terminal switched on"),
 }
+
+#: What is wrong with a platform's answers, by the code of the last call.
+_TROUBLES: Final[Mapping[str, Promise]] = {
+    "timeout": _("no answer in time"),
+    "network": _("no connection"),
+    "bad_signature": _("an answer with a wrong signature"),
+    "bad_answer": _("an answer that cannot be read"),
+}
+#: Why a payment or refund waits, where nothing special is the matter.
+_PAYMENT_WAITS: Final[Mapping[str, Promise]] = {
+    PaymentState.CREATED: _("The customer has not paid yet."),
+    PaymentState.PENDING: _("The customer has not paid yet."),
+    PaymentState.UNKNOWN: _("The platform has given no clear answer yet."),
+    PaymentState.SUCCEEDED: _("The order was paid twice: this payment goes back."),
+}
+_REFUND_WAITS: Final[Mapping[str, Promise]] = {
+    RefundState.READY: _("It is about to be sent."),
+    RefundState.PROCESSING: _("The platform is working on it."),
+    RefundState.UNKNOWN: _("Nobody knows yet whether the platform has it."),
+    RefundState.QUEUED: _("The account at the platform holds too little. It is sent again."),
+    RefundState.ABNORMAL: _(
+        "The customer's account did not take the money. Settle it in the platform's console."
+    ),
+}
+
+
+def job_name(task: str) -> str:
+    """What a due does."""
+    return str(JOBS.get(task, task))
+
+
+def trouble_words(code: str) -> str:
+    """What was wrong with a platform's last answer."""
+    return str(_TROUBLES.get(code, code)) or gettext("no usable answer")
+
+
+def reason_words(reason: str, *, pace: AccountPace | None, now: datetime) -> str:
+    """Why a due was put off, from the word kept with it; "" where there is none."""
+    if not reason:
+        return ""
+    if reason == pacing.BREAKER:
+        if pace is not None and pace.open_until is not None and pace.open_until > now:
+            return gettext("The platform does not answer. Nobody asks it until %(time)s.") % {
+                "time": _clock_time(pace.open_until)
+            }
+        return gettext("The platform did not answer. It is being tried again.")
+    if reason == pacing.RATE_LIMIT:
+        return gettext("It waits for its turn: the platform takes only so many calls a second.")
+    if reason == asking.TOO_OFTEN:
+        return gettext("The platform was asked about it too often and is left alone for a while.")
+    if reason == asking.LATE:
+        return gettext("There was more to ask than fits into one round.")
+    return gettext("It failed on our side (%(kind)s) and is tried again by itself.") % {
+        "kind": reason
+    }
+
+
+def waiting_words(waiting: Waiting, *, pace: AccountPace | None, now: datetime) -> str:
+    """Why something waits, in one sentence."""
+    special = reason_words(waiting.due.last_error, pace=pace, now=now)
+    if special:
+        return special
+    if waiting.refund is not None:
+        said = waiting.refund.message
+        usual = _REFUND_WAITS.get(waiting.refund.state, "")
+    elif waiting.payment is not None:
+        said = waiting.payment.message
+        usual = _payment_waits(waiting.payment, now=now)
+    else:
+        return gettext("What it was about is gone. It ends by itself.")
+    if said:
+        return gettext("Last answer: %(said)s") % {"said": said}
+    return str(usual)
+
+
+def _payment_waits(payment: Payment, *, now: datetime) -> str | Promise:
+    barcode = payment.product == Product.BARCODE
+    if payment.state == PaymentState.CLOSED:
+        return (
+            _("It was undone. The platform is asked until that is certain.")
+            if barcode
+            else _("It is closed. One last look follows when nobody can pay it any more.")
+        )
+    if payment.state in OPEN_STATES and payment.expires_at <= now:
+        return (
+            _("Its time is up. It is being undone at the platform.")
+            if barcode
+            else _("Its time is up. It is being closed at the platform.")
+        )
+    return _PAYMENT_WAITS.get(payment.state, "")
+
+
+def pace_entry(pace: AccountPace | None, *, now: datetime) -> dict[str, Any]:
+    """How an account's platform answers: ``state`` for the badge, ``words``, and whether it may be tried now."""
+    if pace is None or (pace.last_ok_at is None and not pace.failures):
+        return {"state": "unasked", "words": "", "may_try": False}
+    if not pace.failures:
+        return {"state": "answers", "words": "", "may_try": False}
+    facts = {"count": pace.failures, "trouble": trouble_words(pace.last_code)}
+    words = (
+        ngettext(
+            "%(count)d call in a row brought nothing: %(trouble)s.",
+            "%(count)d calls in a row brought nothing: %(trouble)s.",
+            pace.failures,
+        )
+        % facts
+    )
+    if pace.open_until is None:
+        return {"state": "fails", "words": words, "may_try": False}
+    if pace.open_until <= now:
+        return {"state": "tries", "words": words, "may_try": False}
+    until = gettext("The next try is at %(time)s.") % {"time": _clock_time(pace.open_until)}
+    return {"state": "open", "words": f"{words} {until}", "may_try": True}
+
+
+def _clock_time(at: datetime) -> str:
+    return f"{at.astimezone(CHINA):%H:%M:%S}"

@@ -122,6 +122,9 @@ class Payment(MerchantScoped):
     expires_at = models.DateTimeField()
     #: The end told to the platform: until then it may be paid there whatever we wish.
     payable_until = models.DateTimeField()
+    #: When it was asked about for the last time before an ending that gives back what was paid: from then on only the
+    #: answer to that ending is believed.
+    ending_at = models.DateTimeField(null=True)
     paid_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     booked_date = models.DateField(null=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from apps.core.models import Door
 from apps.payments.models import Order, Payment
-from apps.platforms.gateway import PaymentRef, Product
+from apps.platforms.gateway import PaymentRef, Platform, Product
+from apps.platforms.wallets import form_is_fresh, opens_again
 
 
 def get_order(order_id: int) -> Order | None:
@@ -30,6 +33,28 @@ def get_payment(payment_id: int) -> Payment | None:
 def payment_by_order_no(*, order_no: str, account_id: int) -> Payment | None:
     """The payment that carries this number of ours at this account, or None."""
     return Payment.objects.filter(order_no=order_no, account_id=account_id).first()
+
+
+def has_handover(payment: Payment) -> bool:
+    """Whether the platform has taken an attempt: there is a code, an address, a call or a form to pay it by."""
+    ways = ("qr_content", "redirect_url", "invoke", "form")
+    return any(payment.handover.get(name) for name in ways)
+
+
+def leads_on(payment: Payment, *, now: datetime) -> bool:
+    """Whether the payer can still be led to the platform by what it gave for an attempt under way."""
+    if not has_handover(payment) or now >= payment.expires_at:
+        return False
+    return not payment.handover.get("form") or form_is_fresh(age=now - payment.created_at)
+
+
+def goes_on(payment: Payment, *, now: datetime) -> bool:
+    """Whether an attempt under way is the one to go on with; otherwise another with a number of its own must be begun."""
+    if has_handover(payment):
+        return leads_on(payment, now=now)
+    return now < payment.expires_at and opens_again(
+        Platform(payment.platform), Product(payment.product)
+    )
 
 
 def payment_ref(payment: Payment) -> PaymentRef:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from apps.core.tasks import due_task
+from apps.core.outbox import Claim, Ended
+from apps.core.tasks import due_batch, due_task
 from apps.payments import services
 
 
-@due_task("payments.poll")
-def poll(subject_id: int, now: datetime) -> datetime | None:
-    """One look at an open payment."""
-    return services.poll_payment(payment_id=subject_id, now=now)
+@due_batch("payments.poll")
+def poll(claims: Sequence[Claim], now: datetime) -> Iterable[Sequence[Ended]]:
+    """One look at each of many open payments."""
+    return services.poll_payments(claims, now=now)
 
 
 @due_task("payments.expire_order")

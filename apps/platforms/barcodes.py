@@ -31,6 +31,11 @@ def clean_barcode(text: str) -> str:
         return bare
 
 
+def shapes() -> dict[str, str]:
+    """For each wallet the pattern of its codes, in words that browsers understand as well."""
+    return {wallet.value: shape.pattern for wallet, shape in _SHAPES}
+
+
 def wallet_of_barcode(digits: str) -> Platform | None:
     """The wallet whose codes look like this; None for none of them."""
     for wallet, shape in _SHAPES:

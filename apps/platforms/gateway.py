@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Any, ClassVar
 
@@ -108,6 +108,10 @@ class PlatformUnavailable(Exception):
         self.code = code
 
 
+class AskedTooOften(PlatformUnavailable):
+    """The platform is there, but was asked about this one thing too often: it wants to be left alone about it for a while."""
+
+
 class PlatformRejected(Exception):
     """The platform refused for good; ``code`` is the platform's own code, ``message`` its text (may be Chinese).
 
@@ -159,6 +163,10 @@ class StatementNotReady(PlatformUnavailable):
     """The bill is still being made: ask again later."""
 
 
+class StatementMissing(StatementNotReady):
+    """The platform knows no such bill: it is late, or the day had nothing; only time tells which. Ask again later."""
+
+
 class StatementEmpty(Exception):
     """The platform says that there was nothing to bill on that day."""
 
@@ -193,7 +201,8 @@ class Credentials:
     unionpay: ``merchant_no`` = merId, ``app_id`` = "", keys ``certificate`` (base64 of the .pfx), ``certificate_password``,
     ``root_certificate``, ``middle_certificate`` (PEM).
     shouqianba: ``merchant_no`` = the merchant's number, ``app_id``, keys ``vendor_sn``, ``vendor_key``, ``public_key`` (PEM, for
-    callbacks), and, put in for each call by the account's terminal, ``terminal_sn``, ``terminal_key``, ``device_id``.
+    callbacks), and, put in for each call by the account's terminal, ``terminal_sn``, ``terminal_key``, ``device_id``;
+    ``terminal_sns`` are those of all the account's terminals, with spaces between.
     """
 
     app_id: str
@@ -219,12 +228,18 @@ class PaymentRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRef:
-    """Which refund is meant. ``began_at`` is the moment given as ``RefundRequest.began_at``."""
+    """Which refund is meant. ``began_at`` is the moment given as ``RefundRequest.began_at``.
+
+    ``amount`` and ``refunded_before`` (what the payment's other refunds have given back for certain; None while another
+    one is under way) are for a platform that tells an order's sums rather than each refund.
+    """
 
     order_no: str
     refund_no: str
     began_at: datetime
     platform_trade_no: str = ""
+    amount: Money | None = None
+    refunded_before: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +320,7 @@ class PaymentResult:
     ``payer_id`` is the platform's id of the payer (kept only as keyed hash), ``payer_masked`` a form fit to show.
     ``refunded`` is the cumulative refunded amount where the platform tells it (Alipay notifications).
     ``wallet`` is who paid, where a platform that AGGREGATES tells it.
+    ``unseen``: CLOSED because the platform does not know the number, so nothing was given back by closing it.
     ``payload`` is for support, redacted, never read by business code.
     """
 
@@ -317,6 +333,7 @@ class PaymentResult:
     paid_at: datetime | None = None
     refunded: Money | None = None
     wallet: str = ""
+    unseen: bool = False
     code: str = ""
     message: str = ""
     payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -327,7 +344,7 @@ class RefundRequest:
     """A refund of ``amount`` out of ``order_amount``; repeating it with the same ``refund_no`` is harmless.
 
     ``began_at`` is when it was first sent, committed before the call and the same for repeats. ``paid_at`` is when the
-    payment was made. ``payment_began_at`` is the payment's own ``began_at``.
+    payment was made. ``payment_began_at`` is the payment's own ``began_at``. ``refunded_before`` as in ``RefundRef``.
     """
 
     order_no: str
@@ -341,6 +358,7 @@ class RefundRequest:
     paid_at: datetime | None = None
     platform_trade_no: str | None = None
     operator: str = ""
+    refunded_before: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,6 +390,8 @@ class RefundResult:
     """What the platform says about a refund. ``PENDING`` = accepted, money not yet returned.
 
     ``code`` ``"ABNORMAL"`` with outcome PENDING: the payer's card is dead, a person must act at the platform.
+    ``assumes``: told from the order's sums alone, on the word of ``refunded_before``, which must still be true when it is
+    applied.
     """
 
     outcome: Outcome
@@ -380,6 +400,7 @@ class RefundResult:
     platform_refund_no: str | None = None
     amount: Money | None = None
     refunded_at: datetime | None = None
+    assumes: Money | None = None
     code: str = ""
     message: str = ""
     payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -439,8 +460,8 @@ class StatementFile:
 class StatementLine:
     """One row of a bill. Amounts are positive fen; ``kind`` says the direction.
 
-    ``fee`` is what the platform charged for a payment (positive) or gave back with a refund (negative).
-    ``row`` is the line number in the decoded file, for error messages and for "show me the row".
+    ``fee`` is what the platform charged for a payment (positive) or gave back with a refund (negative); where the file
+    does not tell it, ``fee_known`` is False and ``fee`` is zero. ``row`` is the line number in the decoded file, for error messages and for "show me the row".
     """
 
     kind: LineKind
@@ -455,6 +476,7 @@ class StatementLine:
     status: str = ""
     product: str = ""
     raw: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fee_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -503,6 +525,13 @@ class PlatformGateway(ABC):
 
     platform: ClassVar[Platform]
     capabilities: ClassVar[frozenset[Capability]]
+    #: When the platform's own day begins, counted from 00:00 China time of the day it is named by.
+    bill_day_starts: ClassVar[timedelta] = timedelta(0)
+    #: Headers, lower-cased, that carry the signature of a notification under a name that is not the platform's own.
+    signature_headers: ClassVar[frozenset[str]] = frozenset()
+    #: Whether closing gives back what was paid a moment before. Every attempt is then ended by ``reverse_payment``, and what
+    #: is told of a payment after that is doubted: see ``payments.services.applying``.
+    close_gives_back: ClassVar[bool] = False
 
     @abstractmethod
     def create_payment(self, request: CreateRequest) -> Handover:
@@ -533,7 +562,7 @@ class PlatformGateway(ABC):
 
     @abstractmethod
     def reverse_payment(self, ref: PaymentRef) -> PaymentResult:
-        """Undo a barcode payment whose outcome is unknown or that takes too long.
+        """Undo a barcode payment whose outcome is unknown or that takes too long; any payment where ``close_gives_back``.
 
         CLOSED: nothing was taken, or it was given back. PENDING: reverse again later. Raises PlatformUnavailable,
         PlatformRejected, NotSupported.

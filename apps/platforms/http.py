@@ -11,8 +11,9 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -72,7 +73,7 @@ class PlatformHttp:
         self._client: httpx.Client | None = None
         self._owner = 0
         self._tls: ssl.SSLContext | None = None
-        self._session: ContextVar[httpx.AsyncClient | None] = ContextVar(
+        self._session: ContextVar[_Kept | None] = ContextVar(
             f"platform_http_{id(self)}", default=None
         )
 
@@ -123,7 +124,7 @@ class PlatformHttp:
         kept = self._session.get()
         try:
             async with (
-                nullcontext(kept) if kept is not None else self._async_client() as client,
+                self._async_client() if kept is None else kept.client(url) as client,
                 client.stream(method, url, headers=_headers(headers), content=body) as response,
             ):
                 async for chunk in response.aiter_bytes():
@@ -137,12 +138,13 @@ class PlatformHttp:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[None]:
         """Keep connections for the async calls made inside: one polling round, one event loop."""
-        async with self._async_client() as client:
-            token = self._session.set(client)
-            try:
-                yield
-            finally:
-                self._session.reset(token)
+        kept = _Kept(self._async_client)
+        token = self._session.set(kept)
+        try:
+            yield
+        finally:
+            self._session.reset(token)
+            await kept.close()
 
     def close(self) -> None:
         """Drop the kept connections; the next call opens new ones."""
@@ -179,6 +181,39 @@ class PlatformHttp:
             verify=self._context(),
             mounts=None if self._async_transport else _LOCAL,
         )
+
+
+class _Kept:
+    """The connections of one session: a client for each call under way, each with the one connection that it keeps.
+
+    One client for all would look at all its connections for every call, and would close those past its twentieth as soon
+    as they are free: a new TLS handshake for nearly each call.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
+        self._make = make
+        self._all: list[httpx.AsyncClient] = []
+        self._free: defaultdict[str, list[httpx.AsyncClient]] = defaultdict(list)
+
+    @asynccontextmanager
+    async def client(self, url: str) -> AsyncIterator[httpx.AsyncClient]:
+        """One that nobody else uses, with an open connection to this server if there is one."""
+        free = self._free["/".join(url.split("/", 3)[:3])]
+        client = free.pop() if free else self._new()
+        try:
+            yield client
+        finally:
+            free.append(client)
+
+    def _new(self) -> httpx.AsyncClient:
+        client = self._make()
+        self._all.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._all:
+            await client.aclose()
 
 
 def unavailable(answer: HttpAnswer, *, code: str = "", message: str = "") -> PlatformUnavailable:

@@ -96,6 +96,10 @@ class AccountTerminal(MerchantScoped):
 
     ``keys_sealed`` is JSON ``{"current": …, "previous": …}`` sealed under purpose ``terminal``: after a check-in whose answer
     was lost the platform may hold the one or the other. ``checking_in_until`` is the lease of the one worker that checks in.
+
+    It calls for what began from ``activated_at`` on and before ``off_at``, when it was switched off, lost or replaced; for
+    all else, before and after, the virtual one of that time does: what began with one terminal is never asked about by
+    another. So a row is never overwritten by a new activation: what it began is asked about by it as long as its key lives.
     """
 
     account = ScopedForeignKey(PlatformAccount, on_delete=models.CASCADE, related_name="terminals")
@@ -107,6 +111,8 @@ class AccountTerminal(MerchantScoped):
     activated_at = models.DateTimeField()
     checked_in_at = models.DateTimeField(null=True)
     checking_in_until = models.DateTimeField(null=True)
+    off_at = models.DateTimeField(null=True)
+    #: Why its key is lost, or why its last check-in brought none: a code with words in ``messages``.
     detail = models.CharField(max_length=300, default="")
 
     class Meta:
@@ -117,6 +123,7 @@ class AccountTerminal(MerchantScoped):
             ),
             models.UniqueConstraint(
                 fields=["account", "terminal"],
+                condition=models.Q(off_at__isnull=True),
                 nulls_distinct=False,
                 name="platforms_accountterminal_once",
             ),

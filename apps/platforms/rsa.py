@@ -7,13 +7,10 @@ import binascii
 import re
 from functools import lru_cache
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature as SignatureMismatch
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class UnusableKey(ValueError):
@@ -92,27 +89,6 @@ def load_public_key(text: str) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
         raise UnusableKey("not_rsa")
     return key
-
-
-@lru_cache(maxsize=64)
-def load_certificates(text: str) -> tuple[tuple[str, RSAPublicKey], ...]:
-    """Read PEM certificates pasted one after another: pairs of serial number (upper-case hex) and key.
-
-    Raises UnusableKey when the text holds none or one that cannot be read.
-    """
-    found: list[tuple[str, RSAPublicKey]] = []
-    for block in _CERTIFICATE.findall(text):
-        try:
-            certificate = x509.load_pem_x509_certificate(block.encode("ascii"))
-            key = certificate.public_key()
-        except ValueError as error:
-            raise UnusableKey("garbled") from error
-        if not isinstance(key, RSAPublicKey):
-            raise UnusableKey("not_rsa")
-        found.append((f"{certificate.serial_number:040X}", key))
-    if not found:
-        raise UnusableKey("garbled" if text.strip() else "empty")
-    return tuple(found)
 
 
 def same_key(private: RSAPrivateKey, public: RSAPublicKey) -> bool:

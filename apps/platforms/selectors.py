@@ -12,16 +12,33 @@ from apps.core import keyset
 from apps.core.models import AuditEvent
 from apps.core.tenancy import ScopedQuerySet
 from apps.merchants.models import Store
+from apps.platforms.gateway import Capability, Platform
 from apps.platforms.models import AccountStore, Notification, NotificationState, PlatformAccount
+from apps.platforms.registry import capabilities_of
 
 PAGE_SIZE = 50
+#: The order in which accounts are asked to take a wallet's payment.
+PREFERENCE = ("priority", "pk")
 
 
 def accounts_serving(*, store_id: int) -> list[PlatformAccount]:
-    """The active accounts that serve a store, oldest first."""
+    """The active accounts that serve a store, in the merchant's order of preference, then oldest first."""
     served = AccountStore.objects.filter(account_id=OuterRef("pk"), store_id=store_id)
     active = PlatformAccount.objects.filter(is_active=True)
-    return list(active.filter(Q(all_stores=True) | Exists(served)).order_by("pk"))
+    return list(active.filter(Q(all_stores=True) | Exists(served)).order_by(*PREFERENCE))
+
+
+def account_for_barcode(*, store_id: int, wallet: Platform) -> PlatformAccount | None:
+    """The account that takes a wallet's payment codes in a store: the first in order of preference, or None.
+
+    The wallet's own platform can, and one that aggregates.
+    """
+    for account in accounts_serving(store_id=store_id):
+        able = capabilities_of(account.platform)
+        fits = account.platform == wallet or Capability.AGGREGATES in able
+        if account.takes_barcodes and Capability.BARCODE in able and fits:
+            return account
+    return None
 
 
 def get_account(pk: int) -> PlatformAccount:
@@ -30,8 +47,8 @@ def get_account(pk: int) -> PlatformAccount:
 
 
 def list_accounts() -> ScopedQuerySet[PlatformAccount]:
-    """All accounts, oldest first."""
-    return PlatformAccount.objects.order_by("pk")  # type: ignore[return-value]  # a scoped manager's queryset
+    """All accounts, in the merchant's order of preference."""
+    return PlatformAccount.objects.order_by(*PREFERENCE)  # type: ignore[return-value]  # a scoped manager's queryset
 
 
 def list_stores() -> list[Store]:

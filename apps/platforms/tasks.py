@@ -12,6 +12,7 @@ from apps.core.tasks import due_task
 from apps.core.tenancy import Scope, enter_scope
 from apps.platforms import services
 from apps.platforms.models import NotificationState
+from apps.platforms.services import renewal, terminals, upkeep
 
 
 class NotAppliedYet(Exception):
@@ -30,6 +31,27 @@ def reprocess_notification(subject_id: int, now: datetime) -> datetime | None:
     if row.state == NotificationState.FAILED:
         raise NotAppliedYet(row.detail)
     return None
+
+
+@due_task("platforms.check_in")
+def check_in(subject_id: int, now: datetime) -> datetime | None:
+    """Get a terminal its key of the day, before its first trade."""
+    return terminals.check_in_due(account_terminal_id=subject_id, now=now)
+
+
+@due_task("platforms.renew_credentials")
+def renew_credentials(subject_id: int, now: datetime) -> datetime | None:
+    """Fetch an account's certificates from its platform, before new ones are signed with."""
+    return renewal.renew_due(account_id=subject_id, now=now)
+
+
+@shared_task(name="platforms.plan_upkeep", ignore_result=True)
+def plan_upkeep() -> None:
+    """See that every account's certificates and every terminal are looked after, merchant by merchant. For an hourly beat."""
+    now = clock.now()
+    for merchant_id in services.merchants_with_accounts():
+        with enter_scope(Scope(merchant_id)):
+            upkeep.plan_upkeep(now=now)
 
 
 @shared_task(name="platforms.expire_bodies", ignore_result=True)

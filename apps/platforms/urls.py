@@ -12,6 +12,7 @@ urlpatterns = [
     path("<int:account_id>/", accounts.account_detail, name="account_detail"),
     path("<int:account_id>/edit/", accounts.account_edit, name="account_edit"),
     path("<int:account_id>/check/", accounts.account_check, name="account_check"),
+    path("<int:account_id>/move/", accounts.account_move, name="account_move"),
     path("<int:account_id>/pause/", accounts.account_pause, name="account_pause"),
     path("<int:account_id>/resume/", accounts.account_resume, name="account_resume"),
     path("notifications/", notifications.notification_list, name="notification_list"),

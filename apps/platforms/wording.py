@@ -55,6 +55,12 @@ _SIGNATURE_WORDS: Mapping[str, Promise] = {
         "The platform sent a wrong signature on purpose to see whether it is checked."
     ),
     "wrong": gettext_lazy("The signature does not belong to these bytes."),
+    "certificate": gettext_lazy("It carries a certificate that cannot be read."),
+    "chain": gettext_lazy(
+        "It was signed with a certificate that was not issued under the root and middle certificates of this account."
+    ),
+    "expired": gettext_lazy("It was signed with a certificate that is not valid at this time."),
+    "owner": gettext_lazy("It was signed with a certificate that is not the platform's."),
 }
 
 
@@ -156,6 +162,8 @@ _EVENTS: Mapping[str, tuple[Promise, str, str]] = {
     "account.connected": (gettext_lazy("Connected"), "plug-connected", "ok"),
     "account.changed": (gettext_lazy("Changed"), "pencil", "info"),
     "account.checked": (gettext_lazy("Checked"), "refresh", "quiet"),
+    "account.moved": (gettext_lazy("Moved in the order of preference"), "arrows-exchange", "quiet"),
+    "account.renewed": (gettext_lazy("Platform's certificate renewed"), "refresh", "quiet"),
     "account.paused": (gettext_lazy("Paused"), "player-pause", "wait"),
     "account.resumed": (gettext_lazy("Resumed"), "player-play", "ok"),
 }
@@ -179,6 +187,8 @@ def event_entry(event: AuditEvent) -> dict[str, Any]:
         words = [str(_PROOFS[check])] if check in _PROOFS else []
     else:
         words = [str(_CHECK_RESULTS[check])] if check in _CHECK_RESULTS else []
+    if event.action == "account.moved":
+        words.append(_("It is now number %(place)s.") % {"place": event.data.get("place", "")})
     if event.data.get("replaced"):
         words.append(_("Credentials were replaced."))
     return {
@@ -203,7 +213,7 @@ def shown_headers(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
     shown: list[tuple[str, str]] = []
     for name, value in sorted(headers.items()):
         text = str(value)
-        if name.endswith("-signature") and len(text) > 16:
+        if (name.endswith("-signature") or name == "authorization") and len(text) > 16:
             text = f"{text[:12]}…"
         shown.append((name.lstrip(":"), text))
     return shown

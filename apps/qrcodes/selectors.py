@@ -16,8 +16,11 @@ from apps.core.models import AuditEvent, Door
 from apps.core.money import Money
 from apps.core.tenancy import ScopedQuerySet
 from apps.merchants.models import Merchant
+from apps.platforms.gateway import Platform
+from apps.platforms.registry import capabilities_of
 from apps.platforms.selectors import accounts_serving
-from apps.qrcodes.artwork import WALLET_MARKS, Language, Placard
+from apps.platforms.wallets import wallets_of as wallets_taken
+from apps.qrcodes.artwork import USUAL_WALLETS, WALLET_MARKS, Language, Placard
 from apps.qrcodes.models import CodeState, QRCode, Scan
 
 PAGE_SIZE: Final = 24
@@ -168,9 +171,26 @@ def has_codes() -> bool:
 
 
 def get_code(code_id: int) -> QRCode:
-    """A code of the stores in scope with its scenario and store. Raises QRCode.DoesNotExist."""
-    code: QRCode = QRCode.objects.visible().select_related("scenario", "store").get(pk=code_id)
+    """A code of the stores in scope with its scenario, store and terminal. Raises QRCode.DoesNotExist."""
+    codes = QRCode.objects.visible().select_related("scenario", "store", "terminal")
+    code: QRCode = codes.get(pk=code_id)
     return code
+
+
+def codes_of_terminals(terminal_ids: Iterable[int]) -> dict[int, list[QRCode]]:
+    """The codes that belong to each of these terminals, oldest first; retired ones do not count."""
+    found: dict[int, list[QRCode]] = {}
+    codes = QRCode.objects.visible().filter(terminal_id__in=list(terminal_ids))
+    for code in codes.exclude(state=CodeState.RETIRED).select_related("scenario").order_by("pk"):
+        if code.terminal_id is not None:
+            found.setdefault(code.terminal_id, []).append(code)
+    return found
+
+
+def unassigned_codes(*, store_id: int) -> list[QRCode]:
+    """The codes of a store that belong to no terminal, oldest first; retired ones do not count."""
+    codes = QRCode.objects.visible().filter(store_id=store_id, terminal__isnull=True)
+    return list(codes.exclude(state=CodeState.RETIRED).select_related("scenario").order_by("pk"))
 
 
 def code_by_door(door: Door) -> QRCode:
@@ -189,9 +209,10 @@ def amount_of(code: QRCode) -> Money | None:
 
 
 def wallets_of(code: QRCode) -> tuple[str, ...]:
-    """The wallets named on the placard: those whose platform serves the store, or all while none is connected."""
-    serving = {account.platform for account in accounts_serving(store_id=code.store_id)}
-    return tuple(mark for mark in WALLET_MARKS if mark in serving) or tuple(WALLET_MARKS)
+    """The wallets named on the placard: those that an account of the store takes, or the usual while none is connected."""
+    platforms = {Platform(one.platform) for one in accounts_serving(store_id=code.store_id)}
+    taken = {wallet for one in platforms for wallet in wallets_taken(one, capabilities_of(one))}
+    return tuple(mark for mark in WALLET_MARKS if mark in taken) or USUAL_WALLETS
 
 
 def _spoken(chinese: str, english: str, language: Language) -> str:

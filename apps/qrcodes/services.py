@@ -10,7 +10,7 @@ from apps.core import audit
 from apps.core.audit import Actor
 from apps.core.doors import make_door, new_token
 from apps.core.money import MAX_AMOUNT_MINOR, Money
-from apps.merchants.models import Store
+from apps.merchants.models import Store, Terminal
 from apps.qrcodes.models import CodeState, QRCode, Scan, Scenario, ScenarioKind
 
 
@@ -129,6 +129,41 @@ def retire_code(*, code_id: int, actor: Actor, now: datetime) -> QRCode:
     return _move(
         code_id=code_id, state=CodeState.RETIRED, action="code.retired", actor=actor, now=now
     )
+
+
+@transaction.atomic
+def assign_terminal(
+    *, code_id: int, terminal_id: int | None, actor: Actor, now: datetime
+) -> QRCode:
+    """Let a code belong to a terminal of its store, or (None) to none: its later payments carry it.
+
+    Does nothing when it already is so. Raises QRCode.DoesNotExist, Terminal.DoesNotExist, CodeRefused (another store's
+    terminal, or one that is switched off), CodeRetired.
+    """
+    code: QRCode = QRCode.objects.visible().select_for_update(no_key=True).get(pk=code_id)
+    if code.terminal_id == terminal_id:
+        return code
+    terminal = None
+    if terminal_id is not None:
+        if code.state == CodeState.RETIRED:
+            raise CodeRetired(code.token)
+        # Its row is held, so that it does not move to another store meanwhile.
+        terminals = Terminal.objects.visible().select_for_update(no_key=True)
+        terminal = terminals.get(pk=terminal_id)
+        if terminal.store_id != code.store_id or not terminal.is_active:
+            raise CodeRefused("terminal")
+    code.terminal = terminal
+    code.save(update_fields=["terminal"])
+    audit.record(
+        action="code.assigned" if terminal else "code.unassigned",
+        subject_kind="code",
+        subject_id=code.pk,
+        store_id=code.store_id,
+        actor=actor,
+        at=now,
+        data={"terminal_id": terminal_id, "terminal": terminal.name if terminal else ""},
+    )
+    return code
 
 
 def record_scan(*, code: QRCode, wallet: str, now: datetime) -> Scan:

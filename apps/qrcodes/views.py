@@ -12,14 +12,15 @@ from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import clock, keyset
 from apps.core.htmx import render_page
 from apps.core.models import AuditEvent
 from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
-from apps.merchants.selectors import list_stores
+from apps.merchants.models import Terminal
+from apps.merchants.selectors import list_stores, list_terminals
 from apps.qrcodes.artwork import (
     Language,
     Paper,
@@ -52,6 +53,7 @@ from apps.qrcodes.selectors import (
 from apps.qrcodes.services import (
     CodeRefused,
     CodeRetired,
+    assign_terminal,
     create_code,
     pause_code,
     resume_code,
@@ -70,6 +72,8 @@ _TYPES: dict[File, tuple[str, str]] = {
 _UNFILED = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
 
 _EVENTS = {
+    "code.assigned": (gettext_lazy("Given to a terminal"), "device-mobile", "quiet"),
+    "code.unassigned": (gettext_lazy("Taken from its terminal"), "device-mobile", "quiet"),
     "code.created": (gettext_lazy("Created"), "plus", "ok"),
     "code.paused": (gettext_lazy("Paused"), "player-pause", "wait"),
     "code.resumed": (gettext_lazy("Resumed"), "player-play", "ok"),
@@ -220,6 +224,17 @@ def _event(event: AuditEvent, *, with_origin: bool) -> dict[str, Any]:
     }
 
 
+def _terminals_for(request: MerchantRequest, code: QRCode) -> list[Terminal]:
+    """The terminals that a code may be given to."""
+    if "codes.manage" not in request.permissions or code.state == "retired":
+        return []
+    terminals = list(list_terminals(only_active=True).filter(store_id=code.store_id))
+    # One that was switched off stays with its code until somebody chooses another.
+    if code.terminal is not None and code.terminal not in terminals:
+        terminals.append(code.terminal)
+    return terminals
+
+
 @merchant_view("codes.view")
 @require_safe
 def code_detail(request: MerchantRequest, code_id: int) -> HttpResponse:
@@ -240,6 +255,7 @@ def code_detail(request: MerchantRequest, code_id: int) -> HttpResponse:
         # Not "language" and "languages": the frame of every page uses those names for its own.
         "spoken": language,
         "placard_languages": cast("Any", artwork.fields["language"]).choices,
+        "terminals": _terminals_for(request, code),
         "scans": scans_today([code.pk], merchant=request.merchant, now=now).get(code.pk, 0),
         "history": [
             _event(event, with_origin="audit.view" in request.permissions)
@@ -251,6 +267,24 @@ def code_detail(request: MerchantRequest, code_id: int) -> HttpResponse:
     )
     context["problem"] = _problem_of(placard)
     return render(request, "qrcodes/code_detail.html", context)
+
+
+@merchant_view("codes.manage")
+@require_POST
+def code_terminal(request: MerchantRequest, code_id: int) -> HttpResponse:
+    """Give a code to a terminal of its store, or (an empty choice) take it away."""
+    code = _code_or_404(code_id)
+    text = request.POST.get("terminal", "")
+    terminal_id = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+    try:
+        assign_terminal(
+            code_id=code.pk, terminal_id=terminal_id, actor=request.actor(), now=clock.now()
+        )
+    except (Terminal.DoesNotExist, CodeRefused, CodeRetired):
+        messages.error(request, _("This terminal cannot have the code. Look at it again."))
+    else:
+        messages.success(request, _("Saved."))
+    return redirect("qrcodes:code_detail", request.merchant.slug, code.pk)
 
 
 @merchant_view("codes.view")

@@ -15,16 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.platforms.gateway import StatementKind
 from apps.platforms.models import PlatformAccount
-from apps.statements.services import MAX_BYTES
+from apps.statements.services import MAX_BYTES, too_large_sentence
 
 NOTE_LENGTH: Final = 300
-
-
-def too_large_sentence() -> str:
-    """Why a file is not read at all."""
-    return gettext("The file is larger than %(limit)d MB. No day's bill is that large.") % {
-        "limit": MAX_BYTES // 1024 // 1024
-    }
 
 
 class _DayForm(forms.Form):
@@ -89,13 +82,14 @@ class UploadForm(_DayForm):
         max_length=160,
         allow_empty_file=True,
         help_text=_(
-            "As downloaded from the platform: CSV, gzip or zip, up to 64 MB. Do not open and save it in a spreadsheet before."
+            "As downloaded from the platform: CSV, gzip or zip, of UnionPay also the ZM file alone, up to 64 MB. Do not open and save it in a spreadsheet before."
         ),
         error_messages={
             "required": _("Choose the file."),
             "max_length": _("The file's name is too long."),
         },
-        widget=forms.FileInput(attrs={"accept": ".csv,.gz,.zip,.txt,text/csv,application/zip"}),
+        # UnionPay's ZM files have no ending, so the chooser must not narrow by it.
+        widget=forms.FileInput(),
     )
 
     def clean_file(self) -> UploadedFile[bytes]:
@@ -109,7 +103,17 @@ class UploadForm(_DayForm):
 
 
 class FetchForm(_DayForm):
-    """A bill to be fetched from the platform now."""
+    """A bill to be fetched from the platform now: the trade bill, unless a row's button names another kind."""
+
+    kind = forms.ChoiceField(
+        required=False,
+        choices=[(kind.value, kind.value) for kind in StatementKind],
+        widget=forms.HiddenInput,
+    )
+
+    def clean_kind(self) -> StatementKind:
+        """The kind; the trade bill where none is named."""
+        return StatementKind(self.cleaned_data["kind"] or StatementKind.TRADE.value)
 
 
 class ResolveForm(forms.Form):

@@ -16,7 +16,8 @@ from apps.reconciliation.models import (
     DifferenceType,
     ReconciliationRun,
 )
-from apps.statements.models import FetchState, StatementDay
+from apps.statements.models import AWAITED, StatementDay
+from apps.statements.months import month_after
 from apps.statements.selectors import list_days, next_tries
 
 #: Rows of each type on a run's page, and on the page of one type.
@@ -53,17 +54,7 @@ class DayRow:
     @property
     def can_fetch(self) -> bool:
         """Whether the bill is still missing."""
-        return self.expected.state in {FetchState.WAITING, FetchState.FAILED}
-
-
-def month_after(month: date) -> date:
-    """The first day of the next month."""
-    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
-
-
-def month_before(month: date) -> date:
-    """The first day of the month before."""
-    return date(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1)
+        return self.expected.state in AWAITED
 
 
 def list_month(*, month: date, account_id: int | None = None, show: str = "") -> list[DayRow]:
@@ -77,7 +68,7 @@ def list_month(*, month: date, account_id: int | None = None, show: str = "") ->
     expected = list(days)
     by_place = {(run.account_id, run.day): run for run in runs}
     open_counts = _open_counts([run.pk for run in by_place.values()])
-    missing = [row for row in expected if row.state in {FetchState.WAITING, FetchState.FAILED}]
+    missing = [row for row in expected if row.state in AWAITED]
     tries = next_tries(missing) if missing else {}
     rows = []
     for row in expected:

@@ -41,12 +41,21 @@ def _requested(refund: Refund) -> Step:
             at=refund.created_at,
             text=_("It was not asked for here but in the platform's own console."),
         )
+    if refund.is_automatic:
+        return Step(
+            title=_("Made by the portal"),
+            mark="done",
+            at=refund.created_at,
+            text=_("The order had been paid before, so this payment goes back by itself."),
+        )
     asked_by = refund.requested_by.display_name if refund.requested_by else ""
     return Step(title=_("Asked for"), mark="done", at=refund.created_at, actor=asked_by)
 
 
 def _confirmed(refund: Refund, decisions: Sequence[Decision], rule: str) -> Step:
     approval = refund.approval
+    if refund.is_automatic:
+        rule = _("What was paid twice is not the shop's, whatever the rule says.")
     if approval is None:
         return Step(title=_("No confirmation needed"), mark="done", text=rule)
     names = ", ".join(row.member.display_name for row in decisions)

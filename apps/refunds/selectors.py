@@ -181,4 +181,15 @@ def refund_ref(refund: Refund) -> RefundRef:
         refund_no=refund.refund_no,
         began_at=refund.sent_at or refund.created_at,
         platform_trade_no=refund.payment.platform_trade_no,
+        amount=Money(refund.amount_minor, refund.currency),
+        refunded_before=refunded_before(refund),
     )
+
+
+def refunded_before(refund: Refund) -> Money | None:
+    """What the payment's other refunds have given back, for a refund under way; None while another one may be under way."""
+    payment = refund.payment
+    open_minor = payment.refund_reserved_minor - payment.refunded_minor
+    if open_minor != refund.amount_minor:
+        return None
+    return Money(payment.refunded_minor, payment.currency)

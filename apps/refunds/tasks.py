@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from apps.core.tasks import due_task
+from apps.core.outbox import Claim, Ended
+from apps.core.tasks import due_batch, due_task
 from apps.refunds import services
 
 
@@ -14,7 +16,13 @@ def send(subject_id: int, now: datetime) -> datetime | None:
     return services.send_refund(refund_id=subject_id, now=now)
 
 
-@due_task("refunds.poll")
-def poll(subject_id: int, now: datetime) -> datetime | None:
-    """One look at a refund under way."""
-    return services.poll_refund(refund_id=subject_id, now=now)
+@due_batch("refunds.poll")
+def poll(claims: Sequence[Claim], now: datetime) -> Iterable[Sequence[Ended]]:
+    """One look at each of many refunds under way."""
+    return services.poll_refunds(claims, now=now)
+
+
+@due_task("refunds.refund_duplicate")
+def refund_duplicate(subject_id: int, now: datetime) -> datetime | None:
+    """Give back what was paid twice."""
+    return services.refund_duplicate(payment_id=subject_id, now=now)

@@ -48,6 +48,8 @@ class Transaction(MerchantScoped):
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True)
     booked_date = models.DateField(null=True)
+    #: The terminal of the payment, also for a refund.
+    terminal_id = models.BigIntegerField(null=True)
 
     class Meta:
         managed = False

@@ -27,6 +27,8 @@ _VIA: Final[Mapping[str, Promise]] = {
     "query": gettext_lazy("Found out by asking the platform."),
     "close": gettext_lazy("Found out while closing it."),
     "start": gettext_lazy("The platform said so when it was started."),
+    "charge": gettext_lazy("The platform said so when the code was shown to it."),
+    "reverse": gettext_lazy("The platform said so when it was reversed."),
     "bill": gettext_lazy("Found in the platform's bill."),
     "send": gettext_lazy("The platform said so when it was sent."),
 }
@@ -36,6 +38,7 @@ _SYSTEM: Final[Mapping[str, Promise]] = {
     "query": gettext_lazy("Question to the platform"),
     "notification": gettext_lazy("Notice of the platform"),
     "refunds": gettext_lazy("Sending of refunds"),
+    "duplicates": gettext_lazy("Watch over double payments"),
     "send": gettext_lazy("Sending of refunds"),
     "approvals": gettext_lazy("Confirmations"),
     "close": gettext_lazy("Closing of unpaid orders"),
@@ -133,8 +136,13 @@ _SENTENCES: Final[Mapping[str, tuple[Promise, str, str]]] = {
         "ok",
     ),
     "payment.second": (
+        gettext_lazy("Paid a second time: %(amount)s with %(platform)s"),
+        "alert-triangle",
+        "bad",
+    ),
+    "payment.second_kept": (
         gettext_lazy(
-            "Paid a second time: %(amount)s with %(platform)s. Please refund one of them."
+            "The second payment of %(amount)s stays, since the first one went back before. Please look whether it is owed."
         ),
         "alert-triangle",
         "bad",
@@ -144,6 +152,13 @@ _SENTENCES: Final[Mapping[str, tuple[Promise, str, str]]] = {
         "circle-x",
         "quiet",
     ),
+    "payment.doubted": (
+        gettext_lazy(
+            "%(platform)s calls it paid though it was being taken back; it is taken back once more, and the answer counts"
+        ),
+        "help-circle",
+        "ask",
+    ),
     "payment.failed": (gettext_lazy("Refused by %(platform)s"), "circle-x", "bad"),
     "payment.mismatch": (
         gettext_lazy("A notice did not fit this payment and changed nothing"),
@@ -151,6 +166,11 @@ _SENTENCES: Final[Mapping[str, tuple[Promise, str, str]]] = {
         "bad",
     ),
     "refund.requested": (gettext_lazy("Refund of %(amount)s requested"), "receipt-refund", "info"),
+    "refund.automatic": (
+        gettext_lazy("Paid twice: the portal gives %(amount)s back by itself"),
+        "receipt-refund",
+        "info",
+    ),
     "refund.confirmed": (gettext_lazy("Refund of %(amount)s confirmed"), "user-check", "ok"),
     "refund.processing": (
         gettext_lazy("The platform accepted the refund of %(amount)s"),
@@ -192,6 +212,21 @@ _SENTENCES: Final[Mapping[str, tuple[Promise, str, str]]] = {
 }
 
 
+#: Codes of a plain yes.
+_PLAIN_YES = frozenset({"SUCCESS", "TRADE_SUCCESS", "10000", "00"})
+#: What a platform's clear answer leads to.
+_SETTLED = frozenset(
+    {
+        "payment.succeeded",
+        "payment.second",
+        "payment.closed",
+        "payment.pending",
+        "refund.succeeded",
+        "refund.processing",
+    }
+)
+
+
 def _who(event: AuditEvent) -> str:
     if event.actor == "payer":
         return _("Customer")
@@ -208,8 +243,11 @@ def _device(agent: str) -> str:
     return " · ".join(found)
 
 
-def _detail(data: Data, platform: str) -> str:
-    """What else there is to say: the reason, what the platform said in plain words, how we know."""
+def _detail(data: Data, platform: str, *, settled: bool) -> str:
+    """What else there is to say: the reason, what the platform said in plain words, how we know.
+
+    ``settled``: the platform gave a clear answer, so that a code without words of its own needs none.
+    """
     parts = []
     if data.get("reason"):
         parts.append(_("Reason: %(reason)s") % {"reason": data["reason"]})
@@ -217,8 +255,10 @@ def _detail(data: Data, platform: str) -> str:
         parts.append(_("Another member must confirm first."))
     code, said = str(data.get("code") or ""), str(data.get("message") or "")
     # A plain yes is already the sentence itself; its wording stays in the raw data.
-    if (said or code) and code not in {"SUCCESS", "TRADE_SUCCESS", "10000"}:
-        words = messages.explain(platform, code, fallback=said) if platform else said
+    if (said or code) and code not in _PLAIN_YES:
+        words: object = said
+        if platform and (not settled or code in messages.known_codes(platform)):
+            words = messages.explain(platform, code, fallback=said)
         if words:
             parts.append(str(words))
     if data.get("what"):
@@ -248,7 +288,7 @@ def entry_of(event: AuditEvent, *, platform: str = "") -> Entry:
         tone=tone,
         actor=_who(event),
         origin=origin,
-        text=_detail(data, platform),
+        text=_detail(data, platform, settled=event.action in _SETTLED),
         raw=redact(json.dumps(data, ensure_ascii=False, indent=2)) if data else "",
     )
 

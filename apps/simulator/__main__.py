@@ -14,7 +14,7 @@ def main() -> int:
     """Parse the command line and run; 1 if a port is taken."""
     parser = argparse.ArgumentParser(
         prog="python -m apps.simulator",
-        description="SIMULATOR 模拟器: WeChat Pay and Alipay on loopback, with a wallet to pay with.",
+        description="SIMULATOR 模拟器: payment platforms on loopback, with wallets to pay with.",
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="platforms, wallet, control desk")
@@ -23,6 +23,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--alipay-port", type=int, default=9102, help="Alipay's in-app browser; 0 for none"
+    )
+    parser.add_argument(
+        "--unionpay-port", type=int, default=9103, help="云闪付's in-app browser; 0 for none"
     )
     parser.add_argument(
         "--portal-url",
@@ -35,6 +38,7 @@ def main() -> int:
     os.environ["SIMULATOR_ORIGIN"] = f"http://localhost:{options.port}"
     os.environ["SIMULATOR_WECHAT_ORIGIN"] = f"http://localhost:{options.wechat_port}"
     os.environ["SIMULATOR_ALIPAY_ORIGIN"] = f"http://localhost:{options.alipay_port}"
+    os.environ["SIMULATOR_UNIONPAY_ORIGIN"] = f"http://localhost:{options.unionpay_port}"
     os.environ["PORTAL_URL"] = options.portal_url
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
@@ -44,7 +48,12 @@ def main() -> int:
     try:
         run(
             host=options.host,
-            ports=Ports(main=options.port, wechat=options.wechat_port, alipay=options.alipay_port),
+            ports=Ports(
+                main=options.port,
+                wechat=options.wechat_port,
+                alipay=options.alipay_port,
+                unionpay=options.unionpay_port,
+            ),
             portal_url=options.portal_url,
             quiet=options.quiet,
         )

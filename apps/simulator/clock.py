@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from django.db import transaction
+
 from apps.simulator.models import ClockState
 
 #: The platforms write and cut days in Beijing time.
@@ -20,8 +22,22 @@ def real_now() -> datetime:
     return datetime.now(UTC)
 
 
+#: The clock as it was last read; every request asks for it many times. None inside: it was never set.
+_remembered: tuple[ClockState | None] | None = None
+
+
+def forget() -> None:
+    """Read the clock anew at the next look: after it was set, or the database was changed."""
+    global _remembered
+    _remembered = None
+
+
 def _state() -> ClockState | None:
-    return ClockState.objects.filter(pk=1).first()
+    global _remembered
+    known = _remembered
+    if known is None:
+        known = _remembered = (ClockState.objects.filter(pk=1).first(),)
+    return known[0]
 
 
 def now() -> datetime:
@@ -68,6 +84,9 @@ def set_clock(
     ClockState.objects.update_or_create(
         pk=1, defaults={"anchor_real": real, "anchor_sim": simulated, "factor": speed}
     )
+    forget()
+    # Another thread may have read before the commit.
+    transaction.on_commit(forget)
     return simulated
 
 

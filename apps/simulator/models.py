@@ -78,7 +78,9 @@ class Merchant(models.Model):
     WeChat Pay: ``app_secret, serial_no, private_key, merchant_public_key, api_v3_key, public_key_id,
     public_key, platform_private_key, key_mode`` ("public_key" or "certificate"), ``platform_serial_no,
     platform_certificate``. Alipay: ``private_key, app_public_key, alipay_public_key,
-    platform_private_key``. All keys are PEM.
+    platform_private_key``; in certificate mode ``app_certificate, alipay_certificate, alipay_root_certificate`` in place
+    of ``alipay_public_key``. Shouqianba: ``vendor_sn, vendor_key, public_key, platform_private_key,
+    store_id, store_no``. All keys are PEM.
     """
 
     platform = models.CharField(max_length=16, choices=Platform.choices)
@@ -130,7 +132,7 @@ class Order(models.Model):
     trade_exists = models.BooleanField(default=True)
     #: openid (WeChat Pay) or buyer id (Alipay). JSAPI orders know it before payment.
     payer_id = models.CharField(max_length=64, blank=True, default="")
-    #: The wallet that paid, for an aggregator's order: a platform's value, else "".
+    #: The wallet that pays or paid an aggregator's order: a platform's value, else "".
     wallet = models.CharField(max_length=16, blank=True, default="")
     #: Masked account of the payer, as the platform shows it.
     payer_login = models.CharField(max_length=64, blank=True, default="")
@@ -156,6 +158,11 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return f"{self.platform} {self.out_trade_no} {self.state}"
+
+    @property
+    def charging(self) -> str:
+        """The wallet's platform that takes the money: for an aggregator's order the one behind it."""
+        return self.wallet or self.platform
 
     @property
     def refunded_fen(self) -> int:
@@ -243,6 +250,11 @@ class Notice(models.Model):
     held = models.BooleanField(default=False)
     #: A snapshot of what the platform will say, taken when the event happened.
     payload = models.JSONField(default=dict)
+    #: Sent one time only, whatever the answer: what a forger sends.
+    once = models.BooleanField(default=False)
+    #: The last attempt as it went out, to be replayed byte for byte.
+    sent_headers = models.JSONField(default=dict)
+    sent_body = models.BinaryField(default=b"")
 
     class Meta:
         indexes = [models.Index(fields=["state", "next_at"], name="sim_notice_due")]

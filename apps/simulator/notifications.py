@@ -14,6 +14,7 @@ are looked up when first needed (a platform without the module sends nothing):
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -25,7 +26,8 @@ import httpx
 from django.db import transaction
 
 from apps.simulator import faults
-from apps.simulator.models import Notice, NoticeState, Order, Refund
+from apps.simulator.models import Notice, NoticeKind, NoticeState, Order, OrderState, Refund
+from apps.simulator.payers import DEFAULT_PAYER, Payer
 
 #: How long a claimed notice belongs to its sender, in simulated seconds: longer than a sender waits
 #: for its answer even when the clock runs sixty times too fast.
@@ -68,6 +70,10 @@ def sender_for(platform: str) -> PlatformNotices | None:
     return cast(PlatformNotices, import_module(name))
 
 
+class NothingToSend(Exception):
+    """There is no address for this notice, or it was never sent before. ``args[0]`` says which."""
+
+
 def enqueue(*, order: Order, refund: Refund | None, kind: str, now: datetime) -> Notice | None:
     """Queue the notice of an event inside the event's transaction; None if there is none to send."""
     sender = sender_for(order.platform)
@@ -83,7 +89,7 @@ def enqueue(*, order: Order, refund: Refund | None, kind: str, now: datetime) ->
         refund=refund,
         kind=kind,
         url=url,
-        notice_no=f"EV-{now:%Y%m%d%H%M%S}{secrets.token_hex(8)}",
+        notice_no=_new_number(now),
         event_at=now,
         next_at=now,
         payload=sender.snapshot(order=order, refund=refund, kind=kind, now=now),
@@ -101,6 +107,88 @@ def enqueue(*, order: Order, refund: Refund | None, kind: str, now: datetime) ->
         notice.next_at = now + timedelta(days=1)
     notice.save()
     return notice
+
+
+def _new_number(now: datetime) -> str:
+    return f"EV-{now:%Y%m%d%H%M%S}{secrets.token_hex(8)}"
+
+
+# --- what nobody should believe -------------------------------------------------------------------
+
+
+def forge(
+    *, order: Order, payer: Payer, now: datetime, due_at: datetime, amount_fen: int | None = None
+) -> Notice:
+    """Queue a forged notice: signed by a stranger, it claims that this order is paid, whatever the books say.
+
+    ``amount_fen`` None claims the order's own amount. It is sent once. Raises NothingToSend without an address.
+    """
+    claimed = Order.objects.select_related("merchant").get(pk=order.pk)
+    if claimed.state != OrderState.PAID:
+        claimed.state, claimed.paid_at, claimed.trade_exists = OrderState.PAID, now, True
+        claimed.payer_id = claimed.payer_id or payer.id_in(
+            claimed.charging, claimed.merchant.app_id
+        )
+        claimed.payer_login = payer.login
+    if amount_fen is not None:
+        claimed.amount_fen = amount_fen
+    sender = sender_for(claimed.platform)
+    url = sender.notify_url(order=claimed, refund=None, kind=NoticeKind.PAID) if sender else ""
+    if sender is None or not url:
+        raise NothingToSend("the order has no address for notices")
+    return Notice.objects.create(
+        platform=claimed.platform,
+        order=order,
+        kind=NoticeKind.PAID,
+        url=url,
+        notice_no=_new_number(now),
+        event_at=now,
+        next_at=due_at,
+        payload=sender.snapshot(order=claimed, refund=None, kind=NoticeKind.PAID, now=now),
+        forged=True,
+        once=True,
+    )
+
+
+def tempt(*, order: Order, now: datetime) -> None:
+    """Under the fault notify_claimed, forge a notice of an order that has just been made."""
+    claim = faults.take("notify_claimed", platform=order.platform)
+    if claim is not None:
+        due_at = now + timedelta(seconds=float(claim["seconds"]))
+        with contextlib.suppress(NothingToSend):
+            forge(order=order, payer=DEFAULT_PAYER, now=now, due_at=due_at)
+
+
+def replay(*, notice: Notice, now: datetime) -> int | None:
+    """Send the last attempt again, byte for byte with its old signature; the status of the answer, None for none.
+
+    Raises NothingToSend if nothing was ever sent. What the platform knows about the notice does not change.
+    """
+    if not notice.sent_body:
+        raise NothingToSend("nothing was sent yet")
+    sender = sender_for(notice.platform)
+    timeout = sender.TIMEOUT_SECONDS if sender else 5.0
+    status, body = _send(notice, notice.sent_headers, bytes(notice.sent_body), timeout)
+    _record(notice, now=now, status=status, body=body, note="replayed")
+    notice.save(update_fields=["history"])
+    return status
+
+
+def resend(*, notice: Notice, now: datetime) -> int | None:
+    """Send a notice once more, signed afresh, whether it was delivered or given up; the status of the answer."""
+    sender = sender_for(notice.platform)
+    if sender is None:
+        raise NothingToSend("the platform sends no notices")
+    status, body = _post(sender, notice, now)
+    _record(notice, now=now, status=status, body=body, note="sent again")
+    if status is not None and sender.accepted(status=status, body=body):
+        notice.state, notice.next_at, notice.held = NoticeState.DELIVERED, None, False
+    notice.last_status, notice.last_body = status, body.decode("utf-8", "replace")
+    notice.save()
+    return status
+
+
+# --- sending --------------------------------------------------------------------------------------
 
 
 def is_early(platform: str) -> bool:
@@ -147,17 +235,47 @@ def attempt(*, notice_id: int, now: datetime) -> bool:
     if accepted and faults.take("notify_twice", platform=notice.platform) is not None:
         again, again_body = _post(sender, notice, now)
         _record(notice, now=now, status=again, body=again_body, note="second copy")
+    if accepted and faults.take("notify_replayed", platform=notice.platform) is not None:
+        _replay_an_old_one(notice, now)
     _settle_attempt(sender, notice, now=now, status=status, body=body, accepted=accepted)
     return True
 
 
+def _replay_an_old_one(notice: Notice, now: datetime) -> None:
+    """The fault notify_replayed: after this delivery, an earlier one of the merchant comes again."""
+    earlier = (
+        Notice.objects.filter(
+            order__merchant=notice.order.merchant, state=NoticeState.DELIVERED, pk__lt=notice.pk
+        )
+        .order_by("-pk")
+        .first()
+    )
+    if earlier is not None:
+        replay(notice=earlier, now=now)
+
+
+@lru_cache(maxsize=1)
+def _client() -> httpx.Client:
+    """One for all senders: its connections are kept a moment, its certificates are read once."""
+    # trust_env off: a proxy of the environment must not see loopback traffic.
+    return httpx.Client(
+        trust_env=False,
+        limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=2.0),
+    )
+
+
 def _post(sender: PlatformNotices, notice: Notice, now: datetime) -> tuple[int | None, bytes]:
     headers, body = sender.build_notice(notice=notice, now=now, forged=notice.forged)
+    notice.sent_headers, notice.sent_body = headers, body
+    return _send(notice, headers, body, sender.TIMEOUT_SECONDS)
+
+
+def _send(
+    notice: Notice, headers: dict[str, str], body: bytes, timeout: float
+) -> tuple[int | None, bytes]:
     try:
-        # trust_env off: a proxy of the environment must not see loopback traffic.
-        with httpx.Client(timeout=sender.TIMEOUT_SECONDS, trust_env=False) as client:
-            answer = client.post(notice.url, headers=headers, content=body)
-            return answer.status_code, answer.content[:2000]
+        answer = _client().post(notice.url, headers=headers, content=body, timeout=timeout)
+        return answer.status_code, answer.content[:2000]
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return None, f"{type(error).__name__}: {error}".encode()
 
@@ -191,7 +309,7 @@ def _settle_attempt(
     notice.last_body = body.decode("utf-8", "replace")
     if accepted:
         notice.state, notice.next_at = NoticeState.DELIVERED, None
-    elif notice.attempts > len(sender.RETRY_SECONDS):
+    elif notice.once or notice.attempts > len(sender.RETRY_SECONDS):
         notice.state, notice.next_at = NoticeState.GIVEN_UP, None
     else:
         notice.next_at = now + timedelta(seconds=sender.RETRY_SECONDS[notice.attempts - 1])

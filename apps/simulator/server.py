@@ -1,4 +1,4 @@
-"""The simulator as one process: the platforms, the two wallet browsers, and the delivery loop."""
+"""The simulator as one process: the platforms, the wallets' browsers, and the delivery loop."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Ports:
     main: int
     wechat: int
     alipay: int
+    unionpay: int
 
 
 class _Server(uvicorn.Server):
@@ -97,7 +98,11 @@ def run(*, host: str, ports: Ports, portal_url: str, quiet: bool = False) -> Non
         ASGIApp, WSGIMiddleware(cast(Any, get_wsgi_application()), workers=THREADS)
     )
     applications = [(_breakable(django_application), ports.main)]
-    for platform, port in (("wechatpay", ports.wechat), ("alipay", ports.alipay)):
+    for platform, port in (
+        ("wechatpay", ports.wechat),
+        ("alipay", ports.alipay),
+        ("unionpay", ports.unionpay),
+    ):
         browser = (
             _wallet_browser(platform, portal_url=portal_url, simulator_url=simulator_url)
             if port

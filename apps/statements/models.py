@@ -15,9 +15,14 @@ class FetchState(models.TextChoices):
     """Where the fetching of one day's bill stands."""
 
     WAITING = "waiting", _("Waiting for the platform")
+    ABSENT = "absent", _("No such bill yet")
     IMPORTED = "imported", _("Imported")
     EMPTY = "empty", _("Nothing on that day")
     FAILED = "failed", _("Failed, will try again")
+
+
+#: States in which a bill is still to come.
+AWAITED = (FetchState.WAITING, FetchState.ABSENT, FetchState.FAILED)
 
 
 class StatementDay(MerchantScoped):
@@ -30,6 +35,9 @@ class StatementDay(MerchantScoped):
     attempts = models.IntegerField(default=0)
     last_tried_at = models.DateTimeField(null=True)
     detail = models.CharField(max_length=300, default="")
+    #: How far a sweep is that goes on by itself: questions of the day, and those answered. Zero where none is under way.
+    questions = models.IntegerField(default=0)
+    answered = models.IntegerField(default=0)
 
     class Meta:
         base_manager_name = "objects"
@@ -41,14 +49,42 @@ class StatementDay(MerchantScoped):
         ]
 
 
+class SweptAnswer(MerchantScoped):
+    """What a platform without bills answered about one payment or refund of a day, until the day's bill is imported.
+
+    ``kind`` and ``subject_id`` say which one. ``line`` is the row that the answer puts on the bill, None where it puts
+    none; ``is_final``: asking again would bring nothing else.
+    """
+
+    day = ScopedForeignKey(StatementDay, on_delete=models.CASCADE)
+    kind = models.CharField(max_length=8)
+    subject_id = models.BigIntegerField()
+    line = models.JSONField(null=True)
+    is_final = models.BooleanField()
+    answered_at = models.DateTimeField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant_id", "day", "kind", "subject_id"], name="statements_swept_once"
+            ),
+        ]
+
+
 class Statement(MerchantScoped):
-    """One version of a bill. A changed file becomes a new version; only the latest is current."""
+    """One version of a bill. A changed file becomes a new version; only the latest is current.
+
+    ``is_asked``: the platform has no bills, so the portal wrote down what it answered about each payment and refund of
+    ours. Such a file knows nothing of money that was taken elsewhere, nor the fees.
+    """
 
     account = ScopedForeignKey(PlatformAccount)
     kind = models.CharField(max_length=8)
     day = models.DateField()
     version = models.IntegerField()
     is_current = models.BooleanField(default=True)
+    is_asked = models.BooleanField(default=False)
     filename = models.CharField(max_length=160)
     content_sealed = models.BinaryField(null=True)
     sha256 = models.CharField(max_length=64)
@@ -62,6 +98,8 @@ class Statement(MerchantScoped):
     refund_count = models.IntegerField()
     refund_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
+    #: False where at least one row does not tell its fee.
+    fees_known = models.BooleanField(default=True)
     unknown_columns = models.JSONField(default=list)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -82,7 +120,10 @@ class Statement(MerchantScoped):
 
 
 class StatementLine(MerchantScoped):
-    """One row of a bill. Amounts are positive fen; ``kind`` says the direction; a returned fee is negative."""
+    """One row of a bill. Amounts are positive fen; ``kind`` says the direction; a returned fee is negative.
+
+    ``fee_minor`` is None where the bill does not tell it.
+    """
 
     statement = ScopedForeignKey(Statement, on_delete=models.CASCADE, related_name="lines")
     row = models.IntegerField()
@@ -92,7 +133,7 @@ class StatementLine(MerchantScoped):
     platform_trade_no = models.CharField(max_length=64, default="")
     platform_refund_no = models.CharField(max_length=64, default="")
     amount_minor = models.BigIntegerField()
-    fee_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField(null=True)
     currency = models.CharField(max_length=3, default="CNY")
     occurred_at = models.DateTimeField()
     status = models.CharField(max_length=24, default="")
@@ -111,4 +152,26 @@ class StatementLine(MerchantScoped):
         indexes = [
             models.Index(fields=["merchant_id", "order_no"], name="statements_line_order_no"),
             models.Index(fields=["merchant_id", "platform_trade_no"], name="statements_line_trade"),
+        ]
+
+
+class ColumnMap(MerchantScoped):
+    """Which columns of a console export hold what, for an account whose platform has no bills to download.
+
+    ``mapping`` gives for a field of ``platforms.tables`` the heading of its column.
+    """
+
+    account = ScopedForeignKey(PlatformAccount, on_delete=models.CASCADE)
+    mapping = models.JSONField()
+    updated_at = models.DateTimeField()
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant_id", "account"], name="statements_columns_once"
+            ),
         ]

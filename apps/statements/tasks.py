@@ -19,6 +19,12 @@ def fetch(subject_id: int, now: datetime) -> datetime | None:
     return services.fetch_statement(day_id=subject_id, now=now)
 
 
+@due_task("statements.sweep")
+def sweep(subject_id: int, now: datetime) -> datetime | None:
+    """Ask about each payment of a day whose platform has no bills."""
+    return services.fetch_statement(day_id=subject_id, now=now)
+
+
 @shared_task(name="statements.plan_yesterday", ignore_result=True)
 def plan_yesterday() -> None:
     """Expect yesterday's bills of every merchant."""

@@ -258,8 +258,16 @@ UNIONPAY_FILE_URL = env.text("UNIONPAY_FILE_URL", "https://filedownload.95516.co
 UNIONPAY_CERTIFICATE_OWNERS = env.listing("UNIONPAY_CERTIFICATE_OWNERS") or ["中国银联股份有限公司"]
 SHOUQIANBA_API_URL = env.text("SHOUQIANBA_API_URL", "https://vsi-api.shouqianba.com")
 SHOUQIANBA_GATEWAY_URL = env.text("SHOUQIANBA_GATEWAY_URL", "https://qr.shouqianba.com/gateway")
+#: What Shouqianba calls the wallets (``payway``): for a code to be scanned, and for the page inside a wallet, whose
+#: documentation names Alipay and WeChat Pay only. Alipay's 2 is its present interface, 1 the older one.
+SHOUQIANBA_CODE_PAYWAYS = env.pairs("SHOUQIANBA_CODE_PAYWAYS", "wechatpay:3,alipay:2,unionpay:17")
+SHOUQIANBA_PAGE_PAYWAYS = env.pairs("SHOUQIANBA_PAGE_PAYWAYS", "wechatpay:3,alipay:1")
 #: Seconds within which a notification is answered, however slow the database is; WeChat Pay waits for five.
 NOTIFY_ANSWER_SECONDS = env.integer("NOTIFY_ANSWER_SECONDS", 4)
+#: New orders in a minute before a payer is asked to wait: by one printed code (a busy canteen's counter takes one each two
+#: seconds), and from one address (a shop's whole Wi-Fi, or many phones of one carrier, may stand behind it).
+ORDERS_PER_MINUTE_BY_CODE = env.integer("ORDERS_PER_MINUTE_BY_CODE", 300)
+ORDERS_PER_MINUTE_BY_ADDRESS = env.integer("ORDERS_PER_MINUTE_BY_ADDRESS", 300)
 #: Days that the raw bodies of notifications are kept.
 NOTIFICATION_KEEP_DAYS = env.integer("NOTIFICATION_KEEP_DAYS", 30)
 #: Base64 of 32 bytes for the keyed hashes of payers. Before the oldest of ENCRYPTION_KEYS is taken away for good, set
@@ -267,6 +275,24 @@ NOTIFICATION_KEEP_DAYS = env.integer("NOTIFICATION_KEEP_DAYS", 30)
 HASH_KEY = env.text("HASH_KEY")
 #: Seconds for one call to a platform; afterwards its outcome is unknown and is asked again.
 PLATFORM_HTTP_TIMEOUT = env.integer("PLATFORM_HTTP_TIMEOUT", 10)
+#: How many calls a second the portal makes for one account, when it asks by itself. WeChat Pay publishes 150 for refunds
+#: and 300 for their queries; the others publish nothing, so their numbers are careful.
+PLATFORM_CALLS_PER_SECOND = {
+    "wechatpay": env.integer("WECHATPAY_CALLS_PER_SECOND", 150),
+    "alipay": env.integer("ALIPAY_CALLS_PER_SECOND", 30),
+    "unionpay": env.integer("UNIONPAY_CALLS_PER_SECOND", 10),
+    "shouqianba": env.integer("SHOUQIANBA_CALLS_PER_SECOND", 10),
+}
+#: The same while its last call brought no usable answer; WeChat Pay takes 6 refunds a second while they fail.
+PLATFORM_CALLS_PER_SECOND_FAILING = {
+    "wechatpay": env.integer("WECHATPAY_CALLS_PER_SECOND_FAILING", 6),
+    "alipay": env.integer("ALIPAY_CALLS_PER_SECOND_FAILING", 5),
+    "unionpay": env.integer("UNIONPAY_CALLS_PER_SECOND_FAILING", 2),
+    "shouqianba": env.integer("SHOUQIANBA_CALLS_PER_SECOND_FAILING", 2),
+}
+#: Questions under way in one worker at once: all together, and of one account, so that a silent platform leaves room.
+ASKING_AT_ONCE = env.integer("ASKING_AT_ONCE", 64)
+ASKING_AT_ONCE_PER_ACCOUNT = env.integer("ASKING_AT_ONCE_PER_ACCOUNT", 32)
 #: Platforms notify over https only; a development machine and its simulator may do without.
 NOTIFY_ALLOW_HTTP = False
 
@@ -319,6 +345,8 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 2)
+#: How many workers may be busy with one batch task, such as asking about payments, at once.
+BATCH_ROUNDS = env.integer("BATCH_ROUNDS", 2)
 #: Seconds that a stopping worker gives its running tasks before it hands them back.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 8
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -346,10 +374,22 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # Certificates and terminals that nobody looks after, such as those of accounts connected before there was such work.
+    "plan-upkeep": {
+        "task": "platforms.plan_upkeep",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     # Raw notification bodies are kept for NOTIFICATION_KEEP_DAYS only.
     "expire-notification-bodies": {
         "task": "platforms.expire_bodies",
         "schedule": 6 * 3600.0,
+        "options": {"expires": 3600},
+    },
+    # The doors that keep a form sent twice from opening two orders.
+    "forget-forms": {
+        "task": "checkout.forget_forms",
+        "schedule": 3600.0,
         "options": {"expires": 3600},
     },
     "seal-audit": {

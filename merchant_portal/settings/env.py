@@ -51,6 +51,17 @@ def listing(name: str) -> list[str]:
     return [part.strip() for part in text(name).split(",") if part.strip()]
 
 
+def pairs(name: str, default: str = "") -> dict[str, str]:
+    """Names with values: ``a:1,b:2``. Raises ImproperlyConfigured."""
+    found: dict[str, str] = {}
+    for part in text(name, default).split(","):
+        key, colon, value = (each.strip() for each in part.partition(":"))
+        if not (key and colon and value):
+            raise ImproperlyConfigured(f"{name} must be name:value pairs with commas between")
+        found[key] = value
+    return found
+
+
 def origin(url: str) -> str:
     """Scheme, host and port of ``url``, as a Content-Security-Policy names a source; "" for none."""
     parts = urlsplit(url)

@@ -14,7 +14,7 @@ SECRET_KEY = "simulator-only-not-a-secret"  # noqa: S105
 DEBUG = False
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
 
-#: Where the simulator answers and where its two wallet browsers listen; set by ``python -m apps.simulator``.
+#: Where the simulator answers and where its wallets' browsers listen; set by ``python -m apps.simulator``.
 SIMULATOR_ORIGIN = os.environ.get("SIMULATOR_ORIGIN", "http://localhost:9100")
 SIMULATOR_WECHAT_ORIGIN = os.environ.get("SIMULATOR_WECHAT_ORIGIN", "http://localhost:9101")
 SIMULATOR_ALIPAY_ORIGIN = os.environ.get("SIMULATOR_ALIPAY_ORIGIN", "http://localhost:9102")
@@ -27,10 +27,16 @@ PORTAL_URL = os.environ.get("SIMULATOR_PORTAL_ORIGIN") or os.environ.get(
 SIMULATOR_REFUND_SECONDS = float(os.environ.get("SIMULATOR_REFUND_SECONDS", "2"))
 #: Simulated hour (Beijing) from which the bill of the day before is served.
 SIMULATOR_BILL_HOUR = int(os.environ.get("SIMULATOR_BILL_HOUR", "10"))
+#: Minutes that UnionPay's txnTime may be off the true time.
+SIMULATOR_UNIONPAY_TXN_MINUTES = float(os.environ.get("SIMULATOR_UNIONPAY_TXN_MINUTES", "10"))
+
+#: Whether a Shouqianba terminal's key ends with the calendar day (Beijing, simulated), as documented; "0" for not.
+SIMULATOR_TERMINAL_KEYS_EXPIRE = os.environ.get("SIMULATOR_TERMINAL_KEYS_EXPIRE", "1") != "0"
 
 INSTALLED_APPS = ["django.contrib.staticfiles", "apps.simulator"]
 MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
+    "apps.simulator.transport.Transport",
 ]
 ROOT_URLCONF = "apps.simulator.urls"
 # The platforms' paths have no trailing slash; never redirect a signed request.

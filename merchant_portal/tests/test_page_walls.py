@@ -12,10 +12,12 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from apps.accounts.models import User
 from apps.approvals.models import Approval
 from apps.core.audit import Actor
+from apps.core.models import Due
 from apps.core.money import Money
 from apps.merchants.access import Access
 from apps.merchants.models import Invitation, Membership, Role
 from apps.merchants.roles import permissions_of
+from apps.merchants.services import add_terminal
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.tests.factories import make_account, make_paid
 from apps.platforms.models import Notification
@@ -79,6 +81,7 @@ def populate(shop: Shop) -> dict[str, object]:
     code = create_code(
         store_id=shop.store.pk, kind="counter", name="前台", actor=Actor("t"), now=NOW
     )
+    terminal = add_terminal(store_id=shop.store.pk, name="收银台", actor=Actor("t"), now=NOW)
     refund = request_refund(
         payment_id=paid.pk,
         amount=Money(30_000),
@@ -113,8 +116,12 @@ def populate(shop: Shop) -> dict[str, object]:
         email="new@x.test", role="cashier", invited_by=shop["owner"], expires_at=NOW
     )
     member = Membership.objects.get(merchant=shop.merchant, user=shop["cashier"])
+    due = Due.objects.create(
+        task="payments.poll", merchant_id=shop.merchant.pk, subject_id=paid.pk, due_at=NOW
+    )
     return {
         "account_id": account.pk,
+        "due_id": due.pk,
         "payment_id": paid.pk,
         "order_id": paid.order_id,
         "code_id": code.pk,
@@ -128,6 +135,7 @@ def populate(shop: Shop) -> dict[str, object]:
         "invitation_id": invitation.pk,
         "membership_id": member.pk,
         "store_id": shop.store.pk,
+        "terminal_id": terminal.pk,
         "day": NOW.date().isoformat(),
         "platform": "wechatpay",
         "kind": "trade",

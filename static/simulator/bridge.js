@@ -5,6 +5,7 @@
 
   const wallet = document.currentScript.dataset.wallet;
   const wechat = wallet === "wechatpay";
+  const names = { wechatpay: "微信", alipay: "支付宝", unionpay: "云闪付" };
   let busy = false;
 
   function element(tag, className, text) {
@@ -46,7 +47,7 @@
     const sheet = element("div", "simw-sheet");
     sheet.setAttribute("role", "dialog");
     sheet.setAttribute("aria-modal", "true");
-    sheet.setAttribute("aria-label", wechat ? "微信支付" : "支付宝");
+    sheet.setAttribute("aria-label", wechat ? "微信支付" : names[wallet]);
     sheet.dataset.testid = "wallet-sheet";
     veil.append(sheet);
     document.body.append(veil);
@@ -162,8 +163,10 @@
     const back = element("a", "simw-back", "‹ 返回钱包");
     back.href = "/__wallet__/home";
     back.dataset.testid = "wallet-home";
-    bar.append(back, element("span", "simw-name", (wechat ? "微信" : "支付宝") + " · 模拟器 SIMULATOR"));
+    bar.append(back, element("span", "simw-name", names[wallet] + " · 模拟器 SIMULATOR"));
     document.body.prepend(bar);
+    // 云闪付 gives a page no bridge that the portal could use: it is paid by a form or by scanning.
+    if (wallet === "unionpay") return;
     if (wechat) window.WeixinJSBridge = weixinBridge();
     else window.AlipayJSBridge = alipayBridge();
     document.dispatchEvent(new Event(wechat ? "WeixinJSBridgeReady" : "AlipayJSBridgeReady"));

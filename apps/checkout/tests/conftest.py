@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 import time_machine
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from pytest_django import Settings
@@ -34,6 +35,14 @@ WECHAT = (
 )
 ALIPAY = (
     "Mozilla/5.0 (Linux; U; Android 13) Chrome/100 Mobile AliApp(AP/10.5.90) AlipayClient/10.5.90"
+)
+UNIONPAY = (
+    "Mozilla/5.0 (Linux; Android 13; V2183A) AppleWebKit/537.36 Version/4.0 Chrome/100.0 "
+    "Mobile Safari/537.36/ (com.unionpay.mobilepay) (UnionPay/1.0 CloudPay)"
+)
+QQ = (
+    "Mozilla/5.0 (Linux; Android 13) AppleWebKit/537.36 MQQBrowser/6.2 Mobile Safari/537.36 "
+    "V1_AND_SQ_8.9.80 QQ/8.9.80.12440 NetType/WIFI"
 )
 PHONE = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36"
@@ -104,6 +113,8 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 @pytest.fixture
 def shop(db: None, settings: Settings, clock: time_machine.Traveller) -> Iterator[Shop]:
+    # The time stands still for all tests, and with it the minute in which orders are counted.
+    cache.clear()
     wechatpay, alipay = WechatpayServer(), AlipayServer()
     with ExitStack() as stack:
         url = stack.enter_context(serving(wechatpay.handle))

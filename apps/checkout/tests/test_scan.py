@@ -112,7 +112,7 @@ def test_the_one_statement_finds_the_same_platforms_as_the_selector(shop: Shop) 
 
     def both() -> tuple[list[str], list[str]]:
         with enter_scope(shop.scope):
-            ours = [platform.value for platform in opened_code(door).platforms]
+            ours = [taker.platform.value for taker in opened_code(door).takers]
             serving = accounts_serving(store_id=shop.store.pk)
             return ours, [account.platform for account in serving]
 
@@ -150,7 +150,7 @@ def test_an_unknown_token_is_a_calm_404(shop: Shop) -> None:
 
 def test_a_token_of_another_kind_opens_nothing(shop: Shop) -> None:
     assert browser(DESK).get(f"/pay/{shop.code.token}").status_code == 404
-    post(browser(PHONE), shop.code, platform="alipay")
+    post(browser(PHONE), shop.code, wallet="alipay")
     assert browser(DESK).get(f"/q/{shop.orders()[0].token}").status_code == 404
 
 
@@ -252,7 +252,7 @@ def test_amounts_are_read_as_people_type_them(typed: str, minor: int) -> None:
 
 
 def test_the_order_holds_what_was_typed(shop: Shop) -> None:
-    response = post(browser(PHONE), shop.code, "12.50", note=" 桌\u20285\t号 ", platform="alipay")
+    response = post(browser(PHONE), shop.code, "12.50", note=" 桌\u20285\t号 ", wallet="alipay")
     (order,) = shop.orders()
     assert response.status_code == 303
     assert response["Location"] == f"/pay/{order.token}/leave/alipay"
@@ -287,7 +287,7 @@ def test_a_price_changed_meanwhile_is_shown_before_it_is_paid(shop: Shop) -> Non
 
 def test_the_same_form_sent_twice_is_one_order(shop: Shop) -> None:
     client = browser(PHONE)
-    form = {"amount": "12.50", "nonce": new_token(20), "platform": "alipay"}
+    form = {"amount": "12.50", "nonce": new_token(20), "wallet": "alipay"}
     first, second = client.post(url(shop.code), form), client.post(url(shop.code), form)
     assert first["Location"] == second["Location"]
     assert len(shop.orders()) == 1
@@ -300,7 +300,7 @@ def test_the_same_form_sent_twice_is_one_order(shop: Shop) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_form_sent_at_the_same_moment_is_one_order(shop: Shop) -> None:
-    form = {"amount": "12.50", "nonce": new_token(20), "platform": "alipay"}
+    form = {"amount": "12.50", "nonce": new_token(20), "wallet": "alipay"}
     start = Barrier(4)
 
     def send(_number: int) -> str:
@@ -320,14 +320,14 @@ def test_the_same_form_sent_at_the_same_moment_is_one_order(shop: Shop) -> None:
 
 @pytest.mark.parametrize("nonce", ["", "short", "x" * 65, "12345678901234567890<>"])
 def test_a_form_without_a_usable_nonce_still_pays(shop: Shop, nonce: str) -> None:
-    form = {"amount": "12.50", "nonce": nonce, "platform": "alipay"}
+    form = {"amount": "12.50", "nonce": nonce, "wallet": "alipay"}
     assert browser(PHONE).post(url(shop.code), form).status_code == 303
     assert browser(PHONE).post(url(shop.code), form).status_code == 303
     assert len(shop.orders()) == 2
 
 
 def test_a_form_of_another_code_is_another_order(shop: Shop) -> None:
-    form = {"amount": "12.50", "shown": "1250", "nonce": new_token(20), "platform": "alipay"}
+    form = {"amount": "12.50", "shown": "1250", "nonce": new_token(20), "wallet": "alipay"}
     for code in (shop.code, shop.fixed):
         browser(PHONE).post(url(code), form)
     assert [order.code_id for order in shop.orders()] == [shop.code.pk, shop.fixed.pk]
@@ -335,7 +335,7 @@ def test_a_form_of_another_code_is_another_order(shop: Shop) -> None:
 
 def test_after_giving_up_the_same_form_opens_a_new_order(shop: Shop) -> None:
     client = browser(DESK)
-    form = {"amount": "12.50", "nonce": new_token(20), "platform": "unknown"}
+    form = {"amount": "12.50", "nonce": new_token(20), "wallet": "unknown"}
     first = client.post(url(shop.code), form)
     (order,) = shop.orders()
     client.post(f"/pay/{order.token}/cancel")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Concatenate, ParamSpec
+from urllib.parse import urlsplit
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 
-from apps.checkout.selectors import Platforms
+from apps.checkout.selectors import refused_by
 from apps.checkout.services import begin
 from apps.checkout.wallets import is_phone, wallet_of
-from apps.checkout.ways import Way, ways_for
+from apps.checkout.ways import Taker, Way, ways_for
 from apps.core import clock
 from apps.core.names import named
 from apps.merchants.access import DoorRequest, actor_of, client_ip
-from apps.merchants.models import Store
-from apps.payments.models import Order, OrderState
+from apps.merchants.models import Merchant, Store
+from apps.payments.models import Order, OrderState, Payment
 from apps.payments.services import HandoverFailed, OrderNotPayable
-from apps.platforms.gateway import Product
 from apps.qrcodes.models import QRCode, Scenario
 
 P = ParamSpec("P")
@@ -58,10 +58,32 @@ def user_agent(request: HttpRequest) -> str:
     return request.headers.get("User-Agent", "")
 
 
-def ways_here(request: HttpRequest, platforms: Platforms) -> list[Way]:
-    """The ways to pay that this browser can go."""
+def ways_here(
+    request: HttpRequest, takers: Sequence[Taker], payments: Sequence[Payment] = ()
+) -> list[Way]:
+    """The ways to pay that this browser can go, after the attempts made so far."""
     agent = user_agent(request)
-    return ways_for(wallet=wallet_of(agent), phone=is_phone(agent), platforms=platforms)
+    return ways_for(
+        wallet=wallet_of(agent),
+        phone=is_phone(agent),
+        takers=takers,
+        refused=refused_by(payments),
+    )
+
+
+def form_sources(url: str) -> list[str]:
+    """Where a page may post a platform's form: to its origin, and to that domain's other hosts over https.
+
+    The platform may answer the post by sending the browser on to its cashier (gateway.95516.com to cashier.95516.com), and
+    browsers hold such a redirect to the policy of the page that posted.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    sources = [f"{parts.scheme}://{parts.netloc}"]
+    is_name = host.count(".") >= 2 and not host.replace(".", "").isdigit()
+    if parts.scheme == "https" and is_name:
+        sources.append(f"https://*.{host.split('.', 1)[1]}")
+    return sources
 
 
 def shop_facts(request: DoorRequest, store: Store, scenario: Scenario | None) -> dict[str, str]:
@@ -77,7 +99,12 @@ def shop_facts(request: DoorRequest, store: Store, scenario: Scenario | None) ->
 
 def subject_of(request: DoorRequest, code: QRCode) -> str:
     """What the payer reads in the wallet's own bill; always in the shop's own language."""
-    shop, branch = request.merchant.name, code.store.name
+    return subject_for(request.merchant, code.store)
+
+
+def subject_for(merchant: Merchant, store: Store) -> str:
+    """As ``subject_of``, of a store."""
+    shop, branch = merchant.name, store.name
     return branch if branch.startswith(shop) else f"{shop} {branch}"
 
 
@@ -93,7 +120,7 @@ def lead(request: DoorRequest, order: Order, way: Way) -> HttpResponse:
     """
     if order.state == OrderState.PAID:
         return see_other(order_address(order))
-    if way.product is Product.IN_APP:
+    if way.needs_payer:
         return see_other(reverse("checkout:pay_wechat", args=[order.token]))
     try:
         payment = begin(
@@ -105,6 +132,6 @@ def lead(request: DoorRequest, order: Order, way: Way) -> HttpResponse:
         )
     except (OrderNotPayable, HandoverFailed):
         return see_other(order_address(order))
-    if payment.handover.get("redirect_url"):
-        return see_other(reverse("checkout:pay_leave", args=[order.token, way.platform.value]))
-    return see_other(f"{order_address(order)}?with={way.platform.value}")
+    if payment.handover.get("redirect_url") or payment.handover.get("form"):
+        return see_other(reverse("checkout:pay_leave", args=[order.token, way.wallet.value]))
+    return see_other(f"{order_address(order)}?with={way.wallet.value}")

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
+from csp.decorators import csp_update
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST, require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import (
+    require_GET,
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from apps.checkout import selectors
 from apps.checkout.selectors import Standing
 from apps.checkout.services import authorize_address, begin_in_wechat, give_up, look, watch
 from apps.checkout.views.frame import (
+    form_sources,
     lead,
     order_address,
     payer_page,
@@ -27,35 +35,37 @@ from apps.checkout.views.frame import (
     ways_here,
 )
 from apps.checkout.wallets import Wallet, is_phone, wallet_of
-from apps.checkout.ways import Way, choose
+from apps.checkout.ways import Way, choose, wallets_inside
 from apps.core import clock
 from apps.core.doors import new_token
 from apps.merchants.access import DoorRequest, actor_of, client_ip, door_view
 from apps.payments.models import Order, OrderState, Payment, PaymentState
 from apps.payments.selectors import order_by_door
 from apps.payments.services import HandoverFailed, OrderNotPayable
-from apps.platforms.gateway import NotSupported, PlatformRejected, PlatformUnavailable, Product
+from apps.platforms.gateway import NotSupported, Platform, PlatformRejected, PlatformUnavailable
 from apps.qrcodes.artwork import InvalidContent, qr_svg
 
-#: How fresh the platform's word must be when the page is opened, and while it is watched.
-LOOK_ON_OPEN = timedelta(seconds=2)
-LOOK_WHILE_WATCHED = timedelta(seconds=3)
 #: Seconds for WeChat to send the payer back.
 STATE_LIFE = 600
 #: What platforms add to the address they send the payer back to.
 _ADDED = {"out_trade_no", "trade_no", "sign"}
 
 
+@csrf_exempt
 @payer_page
 @door_view("order")
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def pay(request: DoorRequest) -> HttpResponse:
-    """The state of an order and what can be done about it; the link to keep once it is paid."""
+    """The state of an order and what can be done about it; the link to keep once it is paid.
+
+    UnionPay sends the payer back by a POST of the payer's browser. What it says proves nothing, so it is not even read:
+    the platform is asked when the page is opened.
+    """
     now = clock.now()
     order = order_by_door(request.door)
-    if _ADDED & request.GET.keys():
+    if request.method == "POST" or _ADDED & request.GET.keys():
         return see_other(order_address(order))
-    payments = look(order=order, now=now, every=LOOK_ON_OPEN)
+    payments = look(order=order, now=now)
     where = selectors.standing(order, payments, now=now)
     context: dict[str, Any] = {
         "order": order,
@@ -66,8 +76,11 @@ def pay(request: DoorRequest) -> HttpResponse:
     }
     match where:
         case Standing.PAID:
-            paid = selectors.paid_by(payments)
-            return render(request, "checkout/paid.html", {**context, "payment": paid})
+            paid = selectors.paid(order, payments)
+            context |= {"payment": paid.payment, "again": paid.again}
+            if paid.payment is not None:
+                context["wallet"] = selectors.wallet_of(paid.payment)
+            return render(request, "checkout/paid.html", context)
         case Standing.CLOSED:
             return render(request, "checkout/closed.html", context)
         case Standing.ASKING:
@@ -76,7 +89,7 @@ def pay(request: DoorRequest) -> HttpResponse:
             seconds = int((order.expires_at - now).total_seconds())
             context["seconds_left"] = seconds
             context["time_left"] = f"{seconds // 60:02d}:{seconds % 60:02d}"
-            context |= _choice(request, order, payments)
+            context |= _choice(request, order, payments, now=now)
             return render(request, "checkout/pay.html", context)
 
 
@@ -87,7 +100,7 @@ def pay_status(request: DoorRequest) -> HttpResponse:
     """Where the order stands, for the page that watches it: ``state``, ``mark`` (changes with the page), ``seconds_left``."""
     now = clock.now()
     order = order_by_door(request.door)
-    payments = watch(order=order, now=now, every=LOOK_WHILE_WATCHED)
+    payments = watch(order=order, now=now)
     left = max(0, int((order.expires_at - now).total_seconds()))
     return JsonResponse(
         {
@@ -101,11 +114,11 @@ def pay_status(request: DoorRequest) -> HttpResponse:
 @payer_page
 @door_view("order")
 @require_POST
-def pay_start(request: DoorRequest, platform: str) -> HttpResponse:
-    """Start an attempt on a platform, ``product`` naming the way where there are two."""
+def pay_start(request: DoorRequest, wallet: str) -> HttpResponse:
+    """Start an attempt with a wallet, ``product`` naming the way where there are two."""
     order = order_by_door(request.door)
-    ways = ways_here(request, selectors.platforms_serving(store_id=order.store_id))
-    way = choose(ways, platform=platform, product=request.POST.get("product", ""))
+    ways = _ways(request, order, selectors.payments_of(order))
+    way = choose(ways, wallet=wallet, product=request.POST.get("product", ""))
     if way is None:
         return see_other(order_address(order))
     return lead(request, order, way)
@@ -124,20 +137,26 @@ def pay_cancel(request: DoorRequest) -> HttpResponse:
 @payer_page
 @door_view("order")
 @require_safe
-def pay_leave(request: DoorRequest, platform: str) -> HttpResponse:
-    """A page that goes on to the platform's by itself.
+def pay_leave(request: DoorRequest, wallet: str) -> HttpResponse:
+    """A page that goes on to the platform's by itself: to an address, or by posting a form.
 
     Not a redirect: browsers hold a form's answer, with all its redirects, to the form-action of the policy.
     """
+    now = clock.now()
     order = order_by_door(request.door)
     payments = selectors.payments_of(order)
-    payment = selectors.paying(payments, platform)
-    if selectors.standing(order, payments, now=clock.now()) is not Standing.OPEN or payment is None:
+    payment = selectors.paying(payments, wallet, now=now)
+    if selectors.standing(order, payments, now=now) is not Standing.OPEN or payment is None:
         return see_other(order_address(order))
+    if form := payment.handover.get("form"):
+        page = _leave(request, order, wallet, form=form)
+        # Only this answer may post to the platform. The decorator marks the response for the policy's middleware.
+        csp_update({"form-action": form_sources(form["url"])})(lambda _request: page)(request)
+        return page
     address = payment.handover.get("redirect_url", "")
     if not address:
         return see_other(order_address(order))
-    return _leave(request, order, platform, address)
+    return _leave(request, order, wallet, address=address)
 
 
 @payer_page
@@ -154,11 +173,14 @@ def pay_wechat(request: DoorRequest) -> HttpResponse:
     inside = wallet_of(user_agent(request)) is Wallet.WECHATPAY
     if not inside or selectors.standing(order, payments, now=now) is not Standing.OPEN:
         return see_other(order_address(order))
-    if _invocable(request, order, payments) is not None:
+    way = choose(_ways(request, order, payments), wallet=Platform.WECHATPAY.value)
+    if way is None or not way.needs_payer:
+        return see_other(order_address(order))
+    if _invocable(request, order, payments, now=now) is not None:
         return see_other(f"{order_address(order)}#pay")
     code = request.GET.get("code", "")
     if not code and not request.GET.get("state"):
-        return _authorize(request, order)
+        return _authorize(request, order, way)
     expected = request.get_signed_cookie(
         "pay_state", default="", salt=f"pay_state/{order.token}", max_age=STATE_LIFE
     )
@@ -176,6 +198,7 @@ def pay_wechat(request: DoorRequest) -> HttpResponse:
     try:
         payment = begin_in_wechat(
             order=order,
+            way=way,
             code=code,
             now=now,
             actor=actor_of(request),
@@ -196,16 +219,16 @@ def pay_wechat(request: DoorRequest) -> HttpResponse:
     return response
 
 
-def _authorize(request: DoorRequest, order: Order) -> HttpResponse:
+def _authorize(request: DoorRequest, order: Order, way: Way) -> HttpResponse:
     state = new_token(32)
     back = reverse("checkout:pay_wechat", args=[order.token])
     try:
         address = authorize_address(
-            order=order, redirect_uri=f"{settings.PUBLIC_URL}{back}", state=state
+            order=order, way=way, redirect_uri=f"{settings.PUBLIC_URL}{back}", state=state
         )
     except (OrderNotPayable, NotSupported):
         return see_other(order_address(order))
-    response = _leave(request, order, Wallet.WECHATPAY.value, address)
+    response = _leave(request, order, way.wallet.value, address=address)
     _keep(request, response, order, "pay_state", state)
     return response
 
@@ -226,11 +249,19 @@ def _keep(
     )
 
 
-def _leave(request: DoorRequest, order: Order, platform: str, address: str) -> HttpResponse:
+def _leave(
+    request: DoorRequest,
+    order: Order,
+    wallet: str,
+    *,
+    address: str = "",
+    form: dict[str, Any] | None = None,
+) -> HttpResponse:
     context = {
         "order": order,
-        "platform": platform,
+        "wallet": wallet,
         "address": address,
+        "form": form,
         **_shop(request, order),
     }
     response = render(request, "checkout/leave.html", context)
@@ -248,28 +279,51 @@ def _shop(request: DoorRequest, order: Order) -> dict[str, str]:
     return shop_facts(request, order.store, None)
 
 
-def _invocable(request: DoorRequest, order: Order, payments: list[Payment]) -> Payment | None:
+def _ways(request: DoorRequest, order: Order, payments: list[Payment]) -> list[Way]:
+    return ways_here(request, selectors.takers_serving(store_id=order.store_id), payments)
+
+
+def _invocable(
+    request: DoorRequest, order: Order, payments: list[Payment], *, now: datetime
+) -> Payment | None:
     """The attempt under way that this very browser may pay by WeChat's script: it was signed for one payer."""
     mine = request.get_signed_cookie(
         "pay_mine", default="", salt=f"pay_mine/{order.token}", max_age=3600
     )
-    payment = selectors.paying([one for one in payments if str(one.pk) == mine])
+    payment = selectors.paying([one for one in payments if str(one.pk) == mine], now=now)
     return payment if payment is not None and payment.handover.get("invoke") else None
 
 
-def _choice(request: DoorRequest, order: Order, payments: list[Payment]) -> dict[str, Any]:
-    """What an open order's page offers: the attempt under way, if this browser can use it, and the other ways."""
-    ways = ways_here(request, selectors.platforms_serving(store_id=order.store_id))
-    current = _current(request, order, payments, ways)
-    used = (current.platform, current.product) if current is not None else None
+def _choice(
+    request: DoorRequest, order: Order, payments: list[Payment], *, now: datetime
+) -> dict[str, Any]:
+    """What an open order's page offers: the attempt under way, if this browser can use it, and the other ways.
+
+    ``over`` is an attempt whose code is no longer good, where that is what the payer was looking at. ``elsewhere``: the
+    wallets that pay from elsewhere, for somebody inside one.
+    """
+    takers = selectors.takers_serving(store_id=order.store_id)
+    ways = ways_here(request, takers, payments)
+    current, over = _current(request, order, payments, ways, now=now)
+    here = wallet_of(user_agent(request))
+    shown = current or over
     found: dict[str, Any] = {
         "current": current,
-        "others": [way for way in ways if (way.platform, way.product) != used],
-        "wallet": wallet_of(user_agent(request)).value,
+        "current_wallet": selectors.wallet_of(current) if current else "",
+        "over": over,
+        "over_wallet": selectors.wallet_of(over) if over else "",
+        "others": [way for way in ways if current is None or not _is_way_of(way, current)],
+        "wallet": here.value,
+        "elsewhere": [one.value for one in wallets_inside(takers) if one.value != here.value]
+        if here
+        else [],
         "phone": is_phone(user_agent(request)),
-        "trouble": _last_trouble(payments) if current is None else None,
+        "trouble": _last_trouble(payments) if shown is None else None,
         "unknown": current is not None and current.state == PaymentState.UNKNOWN,
     }
+    if current is not None and current.expires_at < order.expires_at:
+        found["code_seconds"] = seconds = int((current.expires_at - now).total_seconds())
+        found["code_left"] = f"{seconds // 60}:{seconds % 60:02d}"
     if current is not None and current.handover.get("qr_content"):
         try:
             # Markup of our own making: nothing of the content stands in it but dark and light modules.
@@ -280,14 +334,31 @@ def _choice(request: DoorRequest, order: Order, payments: list[Payment]) -> dict
     return found
 
 
+def _is_way_of(way: Way, payment: Payment) -> bool:
+    return (way.wallet, way.product) == (selectors.wallet_of(payment), payment.product)
+
+
 def _current(
-    request: DoorRequest, order: Order, payments: list[Payment], ways: list[Way]
-) -> Payment | None:
-    """The attempt under way that this browser can go on with: the one asked for, else the latest."""
-    if any(way.product is Product.IN_APP for way in ways):
-        return _invocable(request, order, payments)
-    usable = [one for one in payments if choose(ways, platform=one.platform, product=one.product)]
-    return selectors.paying(usable, request.GET.get("with", "")) or selectors.paying(usable)
+    request: DoorRequest,
+    order: Order,
+    payments: list[Payment],
+    ways: list[Way],
+    *,
+    now: datetime,
+) -> tuple[Payment | None, Payment | None]:
+    """The attempt under way that this browser can go on with: the one asked for, else the latest.
+
+    In its place, as the second, the one that the payer was looking at and whose code is no longer good.
+    """
+    if any(way.needs_payer for way in ways):
+        return _invocable(request, order, payments, now=now), None
+    usable = [one for one in payments if any(_is_way_of(way, one) for way in ways)]
+    asked_for = request.GET.get("with", "")
+    looked_at = [one for one in usable if selectors.wallet_of(one) == asked_for] or usable
+    if looked_at and selectors.ran_out(looked_at[-1], now=now):
+        return None, looked_at[-1]
+    current = selectors.paying(usable, asked_for, now=now) or selectors.paying(usable, now=now)
+    return current, None
 
 
 def _last_trouble(payments: list[Payment]) -> Payment | None:

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.checkout.forms import PayForm
 from apps.checkout.selectors import OpenedCode, opened_code
-from apps.checkout.services import open_order_once
+from apps.checkout.services import TooManyOrders, open_order_once
 from apps.checkout.views.frame import (
     lead,
     payer_page,
@@ -21,10 +21,10 @@ from apps.checkout.views.frame import (
     ways_here,
 )
 from apps.checkout.wallets import wallet_of
-from apps.checkout.ways import Way, choose
+from apps.checkout.ways import Way, choose, wallets_inside
 from apps.core import clock
 from apps.core.doors import new_token
-from apps.merchants.access import DoorRequest, actor_of, door_view
+from apps.merchants.access import DoorRequest, actor_of, client_ip, door_view
 from apps.payments.services import OrderNotPayable
 from apps.qrcodes.selectors import amount_of, usable
 from apps.qrcodes.services import record_scan
@@ -41,7 +41,7 @@ def scan(request: DoorRequest) -> HttpResponse:
 
     A form with mistakes comes back with 422 and what was typed; a code that takes no payments gives a page that says
     what to do, with 410 (retired, expired) or 403 (paused, not yet valid, store closed); a shop without a platform that this browser
-    could use gives 409 to a POST.
+    could use gives 409 to a POST; too many orders at once give 429 and the form as it was filled in.
     """
     now = clock.now()
     opened = opened_code(request.door)
@@ -56,14 +56,14 @@ def scan(request: DoorRequest) -> HttpResponse:
         }
         status = _REFUSALS.get(str(reason), 403)
         return render(request, "checkout/unusable.html", facts, status=status)
-    ways = ways_here(request, opened.platforms)
+    ways = ways_here(request, opened.takers)
     fixed = amount_of(opened.code)
     if request.method != "POST":
         return _show(request, opened, ways, PayForm(fixed=fixed))
     form = PayForm(request.POST, fixed=fixed)
     if not form.is_valid():
         return _show(request, opened, ways, form, status=422)
-    way = choose(ways, platform=form.cleaned_data["platform"]) or next(iter(ways), None)
+    way = choose(ways, wallet=form.cleaned_data["wallet"]) or next(iter(ways), None)
     if way is None:
         return _show(request, opened, ways, form, status=409)
     try:
@@ -73,9 +73,14 @@ def scan(request: DoorRequest) -> HttpResponse:
             subject=subject_of(request, opened.code),
             note=form.cleaned_data["note"],
             nonce=form.cleaned_data["nonce"],
+            client_ip=client_ip(request) or "",
             now=now,
             actor=actor_of(request),
         )
+    except TooManyOrders as crowd:
+        response = _show(request, opened, ways, form, status=429)
+        response["Retry-After"] = str(crowd.seconds)
+        return response
     except OrderNotPayable:
         # A form that was given up over and over again: a fresh one.
         return see_other(request.path)
@@ -95,10 +100,11 @@ def _show(
     here = wallet_of(user_agent(request)).value
     context = {
         "form": form,
+        "crowded": status == 429,
         "fixed": amount_of(code),
         "ways": [way for way in ways if not way.extra],
         "wallet": here,
-        "others": [platform.value for platform in opened.platforms if platform != here],
+        "others": [wallet.value for wallet in wallets_inside(opened.takers) if wallet != here],
         "nonce": form["nonce"].value() or new_token(20),
         **shop_facts(request, code.store, code.scenario),
     }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from celery import current_app
 from django.db import connection, transaction
+from pytest_django import DjangoAssertNumQueries
 
 from apps.core import outbox, tasks
 from apps.core.models import Due
@@ -140,3 +143,167 @@ def test_a_handler_that_raises_is_tried_again(db: None, monkeypatch: pytest.Monk
     assert seen == [7]
     row = Due.objects.get()
     assert (row.due_at, row.last_error) == (NOW + timedelta(seconds=5), "ValueError")
+
+
+def test_a_claim_of_one_task_leaves_the_others_and_the_relay_leaves_the_batch_tasks(
+    db: None,
+) -> None:
+    for number, task in enumerate(("test.a", "test.b", "test.c", "test.a")):
+        outbox.enqueue(task=task, merchant_id=1, subject_id=number, due_at=NOW - number * MINUTE)
+    assert [c.subject_id for c in outbox.claim(now=NOW, limit=1, task="test.a")] == [3]
+    rest = outbox.claim(now=NOW, limit=9, without=["test.b"])
+    assert sorted(claim.subject_id for claim in rest) == [0, 2]
+    assert outbox.waits(task="test.b", now=NOW)
+    assert not outbox.waits(task="test.a", now=NOW)
+    assert not outbox.waits(task="test.b", now=NOW - 2 * MINUTE)
+
+
+def test_of_all_tasks_the_longest_due_are_claimed_first(db: None) -> None:
+    for number in range(6):
+        outbox.enqueue(
+            task=f"test.{number % 3}",
+            merchant_id=1,
+            subject_id=number,
+            due_at=NOW - number * MINUTE,
+        )
+    claims = outbox.claim(now=NOW, limit=3)
+    assert sorted(claim.subject_id for claim in claims) == [3, 4, 5]
+
+
+def test_many_ends_cost_as_many_statements_as_few(
+    db: None, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for count in (2, 30):
+        for subject_id in range(count):
+            ask(subject_id)
+        claims = outbox.claim(now=NOW, limit=100)
+        assert len(claims) == count
+        with django_assert_num_queries(2):
+            outbox.settle(
+                [
+                    outbox.Ended(
+                        claim=claim, next_at=NOW + MINUTE if claim.subject_id % 2 else None
+                    )
+                    for claim in claims
+                ]
+            )
+        assert set(Due.objects.values_list("due_at", "claimed_until")) == {(NOW + MINUTE, None)}
+        assert Due.objects.count() == count // 2
+        Due.objects.all().delete()
+
+
+def test_a_batch_end_leaves_what_was_asked_for_meanwhile(db: None) -> None:
+    for subject_id in range(3):
+        ask(subject_id)
+    claims = {claim.subject_id: claim for claim in outbox.claim(now=NOW, limit=9)}
+    ask(1, at=NOW + MINUTE)
+    ask(2, at=NOW + MINUTE)
+    later = NOW + 9 * MINUTE
+    outbox.settle(
+        [
+            outbox.Ended(claim=claims[0], next_at=None),
+            outbox.Ended(claim=claims[1], next_at=None),
+            outbox.Ended(claim=claims[2], next_at=later, reason="breaker"),
+        ]
+    )
+    found = Due.objects.order_by("subject_id").values_list("subject_id", "due_at", "claimed_until")
+    assert list(found) == [(1, NOW + MINUTE, None), (2, NOW + MINUTE, None)]
+
+
+def test_hastening_brings_forward_and_never_back(db: None) -> None:
+    ask(1, at=NOW + MINUTE)
+    ask(2, at=NOW - MINUTE)
+    ask(3, at=NOW + MINUTE)
+    outbox.hasten(
+        due_ids=list(Due.objects.filter(subject_id__in=[1, 2]).values_list("pk", flat=True)),
+        now=NOW,
+    )
+    assert list(Due.objects.order_by("subject_id").values_list("due_at", flat=True)) == [
+        NOW,
+        NOW - MINUTE,
+        NOW + MINUTE,
+    ]
+
+
+@pytest.fixture
+def batch(db: None, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """A batch task; each round's subjects. Subject 13 makes a round raise, 7 is forgotten, 5 comes again in a minute."""
+    seen: list[list[int]] = []
+
+    def handler(claims: Sequence[outbox.Claim], now: datetime) -> Iterator[Sequence[outbox.Ended]]:
+        seen.append(sorted(claim.subject_id for claim in claims))
+        for claim in claims:
+            if claim.subject_id == 13:
+                raise ValueError("broken")
+            if claim.subject_id != 7:
+                again = now + MINUTE if claim.subject_id == 5 else None
+                yield [outbox.Ended(claim=claim, next_at=again)]
+
+    monkeypatch.setitem(tasks._batches, "test.job", handler)
+    return seen
+
+
+def test_a_batch_is_done_in_rounds_and_what_it_forgot_has_failed(batch: list[list[int]]) -> None:
+    for subject_id in (5, 6, 7):
+        outbox.enqueue(task="test.job", merchant_id=1, subject_id=subject_id, due_at=NOW)
+    assert tasks.drain(now=NOW) == 3
+    assert batch == [[5, 6, 7]]
+    left = dict(Due.objects.values_list("subject_id", "last_error"))
+    assert left == {5: "", 7: "forgotten"}
+
+
+def test_a_round_that_raises_fails_only_what_it_had_not_ended(batch: list[list[int]]) -> None:
+    for number, subject_id in enumerate((6, 13, 8)):
+        outbox.enqueue(
+            task="test.job",
+            merchant_id=1,
+            subject_id=subject_id,
+            due_at=NOW - (9 - number) * MINUTE,
+        )
+    claims = sorted(outbox.claim(now=NOW, limit=9), key=lambda claim: claim.subject_id != 6)
+    tasks.run_claims("test.job", claims, now=NOW)
+    assert set(Due.objects.values_list("subject_id", "last_error")) >= {(13, "ValueError")}
+    assert not Due.objects.filter(subject_id=6).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_more_workers_than_places_are_busy_with_one_batch_task() -> None:
+    inside, leave = threading.Barrier(3), threading.Event()
+    turns: list[bool] = []
+
+    def work() -> None:
+        with outbox.turn(task="test.job", places=2) as mine:
+            turns.append(mine)
+            inside.wait(10)
+            leave.wait(10)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    inside.wait(10)
+    with outbox.turn(task="test.job", places=2) as third:
+        assert not third
+    with outbox.turn(task="test.other", places=2) as other:
+        assert other
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert turns == [True, True]
+    with outbox.turn(task="test.job", places=2) as free:
+        assert free
+
+
+def test_the_relay_sends_one_message_for_a_batch_task_however_much_waits(
+    batch: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    monkeypatch.setattr(current_app, "send_task", lambda name, **_options: sent.append(name))
+    for subject_id in range(20):
+        outbox.enqueue(task="test.job", merchant_id=1, subject_id=subject_id, due_at=NOW)
+        outbox.enqueue(task="test.single", merchant_id=1, subject_id=subject_id, due_at=NOW)
+    assert tasks.relay_dues() == 21
+    assert sorted(set(sent)) == ["core.run_batch", "core.run_due"]
+    assert sent.count("core.run_batch") == 1
+    assert Due.objects.filter(task="test.job", claimed_until=None).count() == 20

@@ -31,8 +31,17 @@ from apps.merchants.services.team import (
     set_member_active,
     withdraw_invitation,
 )
+from apps.merchants.services.terminals import (
+    BRANDS,
+    TerminalNameTaken,
+    TerminalSerialTaken,
+    add_terminal,
+    set_terminal_active,
+    update_terminal,
+)
 
 __all__ = [
+    "BRANDS",
     "AlreadyInvited",
     "AlreadyMember",
     "InvitationClosed",
@@ -41,11 +50,14 @@ __all__ = [
     "OwnMembership",
     "StoreNameTaken",
     "TeamRefusal",
+    "TerminalNameTaken",
+    "TerminalSerialTaken",
     "UnknownStores",
     "WrongPerson",
     "accept_invitation",
     "add_member",
     "add_store",
+    "add_terminal",
     "change_member",
     "create_merchant",
     "deliver_invitation",
@@ -54,8 +66,10 @@ __all__ = [
     "resend_invitation",
     "set_member_active",
     "set_store_active",
+    "set_terminal_active",
     "start_first_merchant",
     "update_merchant",
     "update_store",
+    "update_terminal",
     "withdraw_invitation",
 ]

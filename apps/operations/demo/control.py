@@ -20,6 +20,10 @@ class SimulatorControl:
         self._base = base_url.rstrip("/")
         self._http = PlatformHttp(timeout=60)
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
     def call(self, path: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
         """GET without a payload, POST with one. Raises SimulatorRefused, PlatformUnavailable."""
         answer = self._http.send(

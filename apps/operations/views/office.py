@@ -1,4 +1,4 @@
-"""Jobs and the audit trail of one merchant."""
+"""Jobs, what is waiting, and the audit trail of one merchant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.core.htmx import render_page
 from apps.core.models import AuditEvent
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.operations.selectors import audit_page, waiting_jobs
-from apps.operations.wording import ACTIONS, JOBS
+from apps.operations.wording import ACTIONS, job_name, reason_words
 from apps.reports.timeline import Entry, entry_of
 
 
@@ -38,5 +38,9 @@ def _told(event: AuditEvent) -> Entry:
 @merchant_view("audit.view")
 def job_list(request: MerchantRequest) -> HttpResponse:
     """What the portal has still to do for this merchant, and what failed last time."""
-    jobs = [(due, JOBS.get(due.task, due.task)) for due in waiting_jobs()]
-    return render_page(request, "operations/job_list.html", {"jobs": jobs, "now": clock.now()})
+    now = clock.now()
+    jobs = [
+        (due, job_name(due.task), reason_words(due.last_error, pace=None, now=now))
+        for due in waiting_jobs()
+    ]
+    return render_page(request, "operations/job_list.html", {"jobs": jobs, "now": now})

@@ -1,6 +1,7 @@
 """Opening orders, handing payers over, and applying what the platforms say."""
 
 from apps.payments.services.applying import ResultMismatch, apply_payment_result
+from apps.payments.services.charging import BarcodeRefused, charge_barcode
 from apps.payments.services.ordering import (
     AmountOutOfRange,
     HandoverFailed,
@@ -11,20 +12,25 @@ from apps.payments.services.ordering import (
     prepare_payment,
     start_payment,
 )
-from apps.payments.services.polling import expire_order, poll_delay, poll_payment, refresh_payment
+from apps.payments.services.polling import expire_order, poll_payment, refresh_payment
+from apps.payments.services.rounds import poll_payments
+from apps.payments.services.timing import poll_delay
 
 __all__ = [
     "AmountOutOfRange",
+    "BarcodeRefused",
     "HandoverFailed",
     "OrderNotPayable",
     "ResultMismatch",
     "apply_payment_result",
+    "charge_barcode",
     "close_order",
     "expire_order",
     "hand_over",
     "open_order",
     "poll_delay",
     "poll_payment",
+    "poll_payments",
     "prepare_payment",
     "refresh_payment",
     "start_payment",

@@ -9,12 +9,15 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from apps.accounts.models import User
 from apps.core import audit, clock, live, outbox
 from apps.core.audit import Actor
 from apps.core.doors import make_door, new_token
 from apps.core.encryption import keyed_hash
 from apps.core.money import MAX_AMOUNT_MINOR, Money
+from apps.merchants.models import Terminal
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment
+from apps.payments.selectors import goes_on, has_handover
 from apps.payments.services.applying import apply_payment_result
 from apps.payments.services.timing import FIRST_POLL, LIFETIME
 from apps.platforms import messages
@@ -24,12 +27,15 @@ from apps.platforms.gateway import (
     NotSupported,
     Outcome,
     PaymentResult,
+    Platform,
     PlatformRejected,
     PlatformUnavailable,
     Product,
 )
+from apps.platforms.registry import capabilities_of
 from apps.platforms.selectors import accounts_serving
 from apps.platforms.services import gateway_of, notify_url
+from apps.platforms.wallets import life_of, wallets_of
 
 
 class AmountOutOfRange(ValueError):
@@ -69,14 +75,21 @@ def open_order(
     now: datetime,
     actor: Actor,
     note: str = "",
+    terminal_id: int | None = None,
+    taken_by: User | None = None,
     lifetime: timedelta = LIFETIME,
 ) -> Order:
-    """A new order with its public token. Raises AmountOutOfRange."""
+    """A new order with its public token; its payments carry its terminal. Raises AmountOutOfRange.
+
+    ``taken_by``: the member who takes it at the till; None where the customer opens it.
+    """
     if not 1 <= amount.minor <= MAX_AMOUNT_MINOR:
         raise AmountOutOfRange(amount.to_yuan())
     order = Order.objects.create(
         store_id=store_id,
         code_id=code_id,
+        terminal_id=terminal_id,
+        taken_by=taken_by,
         token=new_token(16),
         amount_minor=amount.minor,
         currency=amount.currency,
@@ -101,6 +114,8 @@ def open_order(
         subject_id=order.pk,
         due_at=order.expires_at,
     )
+    if terminal_id is not None:
+        Terminal.objects.filter(pk=terminal_id).update(last_seen_at=now)
     return order
 
 
@@ -119,10 +134,14 @@ def prepare_payment(
     product: Product,
     now: datetime,
     actor: Actor,
+    wallet: str = "",
     payer_id: str = "",
 ) -> Payment:
     """Our side of an attempt, before the platform is called: the live one of the same kind, or a new row.
 
+    ``wallet``: who pays, which an account that takes several wallets must be told. An attempt whose code, address or form
+    is no longer good, or whose code was lost with an answer, is left to the poller, which closes it; the new one has a
+    number of its own.
     Raises OrderNotPayable, Order.DoesNotExist.
     """
     order = Order.objects.select_for_update().get(pk=order_id)
@@ -131,26 +150,36 @@ def prepare_payment(
     account = serving.get(account_id)
     if account is None:
         raise OrderNotPayable("no_account")
+    platform = Platform(account.platform)
+    wallet = wallet or platform.value
+    if wallet not in wallets_of(platform, capabilities_of(platform)):
+        raise OrderNotPayable("wallet")
     alive = Payment.objects.filter(
-        order_id=order.pk, account_id=account_id, product=product, state__in=OPEN_STATES
+        order_id=order.pk,
+        account_id=account_id,
+        product=product,
+        wallet=wallet,
+        state__in=OPEN_STATES,
     ).order_by("-pk")
     payer = _payer_mark(payer_id, merchant_id=order.merchant_id)
     for payment in alive:
         # A handover inside a wallet is good for the one payer it was signed for.
-        if payment.handover.get("payer", "") == payer:
+        if payment.handover.get("payer", "") == payer and goes_on(payment, now=now):
             return payment
+    life = life_of(platform, product)
     payment = Payment.objects.create(
         order=order,
         store_id=order.store_id,
         code_id=order.code_id,
         account_id=account_id,
         platform=account.platform,
+        wallet=wallet,
         product=product,
         order_no=new_number("P", now),
         amount_minor=order.amount_minor,
         currency=order.currency,
         created_at=now,
-        expires_at=order.expires_at,
+        expires_at=order.expires_at if life is None else min(order.expires_at, now + life),
         payable_until=order.expires_at,
         terminal_id=order.terminal_id,
         handover={"payer": payer} if payer else {},
@@ -165,6 +194,7 @@ def prepare_payment(
         data={
             "order_no": payment.order_no,
             "platform": account.platform,
+            "wallet": wallet,
             "product": product,
             "amount_minor": order.amount_minor,
         },
@@ -185,17 +215,15 @@ def _payer_mark(payer_id: str, *, merchant_id: int) -> str:
 
 
 def _kept(handover: Handover, payer: str) -> dict[str, Any]:
+    form = handover.form
     kept: dict[str, Any] = {
         "qr_content": handover.qr_content,
         "redirect_url": handover.redirect_url,
         "invoke": dict(handover.invoke),
+        "form": {"url": form.url, "fields": dict(form.fields)} if form is not None else {},
         "payer": payer,
     }
     return {name: value for name, value in kept.items() if value}
-
-
-def _has_handover(payment: Payment) -> bool:
-    return any(payment.handover.get(name) for name in ("qr_content", "redirect_url", "invoke"))
 
 
 def hand_over(
@@ -212,7 +240,7 @@ def hand_over(
     Safe to repeat: the same number with the same content. Raises HandoverFailed.
     """
     payment = Payment.objects.select_related("order", "account").get(pk=payment_id)
-    if _has_handover(payment):
+    if has_handover(payment):
         return payment
     request = CreateRequest(
         product=Product(payment.product),
@@ -230,7 +258,10 @@ def hand_over(
     )
     result = PaymentResult(outcome=Outcome.PENDING, order_no=payment.order_no)
     try:
-        handover = gateway_of(payment.account).create_payment(request)
+        gateway = gateway_of(
+            payment.account, terminal_id=payment.terminal_id, began_at=payment.created_at
+        )
+        handover = gateway.create_payment(request)
     except PlatformUnavailable as error:
         # It may have been opened all the same: the poll asks, and a second try repeats this number.
         unknown = PaymentResult(
@@ -270,13 +301,15 @@ def start_payment(
     product: Product,
     now: datetime,
     actor: Actor,
+    wallet: str = "",
     payer_id: str = "",
     client_ip: str = "",
     return_url: str = "",
 ) -> Payment:
     """Lead the payer to a platform: prepare the attempt, commit it, then open it there.
 
-    ``payment.handover`` holds ``qr_content``, ``redirect_url`` or ``invoke``. Raises OrderNotPayable, HandoverFailed.
+    ``wallet`` as for ``prepare_payment``. ``payment.handover`` holds ``qr_content``, ``redirect_url``, ``invoke`` or
+    ``form`` (``url`` and ``fields``). Raises OrderNotPayable, HandoverFailed.
     """
     payment = prepare_payment(
         order_id=order_id,
@@ -284,6 +317,7 @@ def start_payment(
         product=product,
         now=now,
         actor=actor,
+        wallet=wallet,
         payer_id=payer_id,
     )
     return hand_over(

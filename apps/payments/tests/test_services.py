@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -23,8 +24,10 @@ from apps.payments.tests.factories import (
     make_payment,
     paid_result,
 )
-from apps.platforms.gateway import Outcome, PaymentResult, Product
+from apps.platforms import registry
+from apps.platforms.gateway import Capability, Outcome, PaymentResult, Platform, Product
 from apps.platforms.models import PlatformAccount
+from apps.platforms.tests.fakes import FakeGateway
 
 POLL = Actor.system("poll")
 
@@ -136,6 +139,9 @@ def test_a_second_wallet_paying_the_same_order_is_recorded(
     apply(second, paid_result(second))
     assert AuditEvent.objects.filter(action="payment.second").count() == 1
     assert JournalEntry.objects.count() == 2
+    # What is too much goes back: the second, and only that one is asked about.
+    due = Due.objects.get(task="refunds.refund_duplicate")
+    assert (due.subject_id, due.due_at) == (second.pk, NOW)
 
 
 def test_asking_twice_gives_the_same_attempt(shop: Shop, account: PlatformAccount) -> None:
@@ -149,6 +155,60 @@ def test_asking_twice_gives_the_same_attempt(shop: Shop, account: PlatformAccoun
     )
     assert again.pk == payment.pk
     assert Payment.objects.count() == 1
+
+
+def test_the_wallet_of_a_wallet_s_own_platform_is_that_wallet(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    payment = make_payment(shop, account)
+    assert payment.wallet == "wechatpay"
+    with pytest.raises(services.OrderNotPayable, match="wallet"):
+        services.prepare_payment(
+            order_id=payment.order_id,
+            account_id=account.pk,
+            product=Product.DYNAMIC_QR,
+            wallet="alipay",
+            now=NOW,
+            actor=PAYER,
+        )
+    assert Payment.objects.count() == 1
+
+
+def test_who_takes_several_wallets_is_told_which(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Aggregator(FakeGateway):
+        capabilities = frozenset({Capability.AGGREGATES, Capability.DYNAMIC_QR})
+
+    monkeypatch.setitem(registry.CONNECTORS, Platform.SHOUQIANBA, Aggregator)
+    order = make_order(shop)
+    account = make_account(shop, platform="shouqianba")
+
+    def prepare(wallet: str, *, seconds: int = 0) -> Payment:
+        return services.prepare_payment(
+            order_id=order.pk,
+            account_id=account.pk,
+            product=Product.DYNAMIC_QR,
+            wallet=wallet,
+            now=NOW + timedelta(seconds=seconds),
+            actor=PAYER,
+        )
+
+    for wallet in ("", "shouqianba", "qq"):
+        with pytest.raises(services.OrderNotPayable, match="wallet"):
+            prepare(wallet)
+    wechat, alipay = prepare("wechatpay"), prepare("alipay")
+    assert wechat.order_no != alipay.order_no
+    assert prepare("wechatpay", seconds=224).pk == wechat.pk
+    # Its code is dead by now: a new attempt, while the old one waits for the poller.
+    again = prepare("wechatpay", seconds=225)
+    assert again.order_no != wechat.order_no
+    assert again.expires_at == NOW + timedelta(seconds=450)
+    # Whoever paid in the end is who is kept.
+    told = replace(paid_result(alipay), wallet="unionpay")
+    apply(alipay, told)
+    alipay.refresh_from_db()
+    assert (alipay.wallet, alipay.platform) == ("unionpay", "shouqianba")
 
 
 def test_an_order_past_its_time_takes_no_attempt(shop: Shop, account: PlatformAccount) -> None:
@@ -228,14 +288,6 @@ def test_giving_up_asks_the_platform_at_once(shop: Shop, account: PlatformAccoun
     assert Due.objects.get(task="payments.poll", subject_id=payment.pk).due_at <= later
 
 
-def test_looks_are_soon_at_first_and_slower_later() -> None:
-    seconds = [
-        services.poll_delay(age=timedelta(seconds=age)).total_seconds()
-        for age in (0, 29, 30, 119, 120, 299, 300, 1799, 1800, 86_400)
-    ]
-    assert seconds == [5, 5, 10, 10, 30, 30, 60, 60, 300, 300]
-
-
 def test_one_trade_number_cannot_pay_two_payments(shop: Shop, account: PlatformAccount) -> None:
     first = make_paid(shop, account)
     second = make_payment(shop, account)
@@ -252,7 +304,9 @@ def test_an_attempt_closed_early_is_looked_at_once_more_after_its_time(
     apply(payment, word(payment, Outcome.CLOSED), via="close")
     due = Due.objects.get(task="payments.poll", subject_id=payment.pk)
     assert due.due_at == NOW + timedelta(minutes=16)
-    assert services.poll_payment(payment_id=payment.pk, now=NOW + timedelta(minutes=5)) is None
+    assert (
+        services.poll_payment(payment_id=payment.pk, now=NOW + timedelta(minutes=5)) == due.due_at
+    )
 
 
 def test_an_attempt_closed_at_its_time_is_done_with(shop: Shop, account: PlatformAccount) -> None:

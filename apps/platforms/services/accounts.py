@@ -6,7 +6,6 @@ Nothing here returns, logs or audits a secret.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -24,13 +23,15 @@ from apps.platforms.gateway import (
     CredentialCheck,
     Credentials,
     Platform,
-    PlatformGateway,
 )
 from apps.platforms.models import AccountStore, PlatformAccount
-from apps.platforms.services import verdicts
+from apps.platforms.services import renewal, terminals, verdicts
+from apps.platforms.services.credentials import PURPOSE, credentials_of, sealed
+from apps.platforms.services.gateways import gateway_of, gateway_with
 
-PURPOSE = "credentials"
 DOOR = "account"
+#: Columns for what a platform switches on by contract.
+PRODUCTS = frozenset({"takes_barcodes", "takes_h5", "cancels_same_day"})
 #: Characters of an account's public reference; about 115 bits.
 REF_LENGTH = 20
 
@@ -69,11 +70,15 @@ def connect_account(
     actor: Actor,
     now: datetime,
     unchecked: bool = False,
+    **products: bool,
 ) -> PlatformAccount:
     """Connect an account after a live call with its credentials. ``fee_rate_ppm``: 6000 is 0.6 %.
 
+    ``products``: which of ``PRODUCTS`` the platform has switched on; left out, a product is as in the model.
+
     ``unchecked`` stores it even if the platform cannot be reached; credentials that the platform refuses are never
-    stored. Raises CredentialsRefused, PlatformUnreachable.
+    stored. Where the platform has terminals, the activation code among the keys becomes the portal's own terminal, which
+    proves the others; without an answer nothing is stored. Raises CredentialsRefused, PlatformUnreachable.
     """
     known = _known(platform)
     label = _label(label)
@@ -81,7 +86,12 @@ def connect_account(
     _refuse_bad_shape(known, credentials)
     _refuse_double(known, credentials)
     stores = _stores(all_stores, store_ids)
-    check = _check(known, credentials, unchecked=unchecked)
+    credentials, code = _without_code(credentials)
+    activated = _activated(known, credentials, code) if code else None
+    if activated is not None:
+        check = CredentialCheck(state=CheckState.GOOD)
+    else:
+        check = _check(known, credentials, unchecked=unchecked)
     account = PlatformAccount(
         platform=known.value,
         label=label,
@@ -90,8 +100,9 @@ def connect_account(
         merchant_no=credentials.merchant_no,
         fee_rate_ppm=fee_rate_ppm,
         all_stores=all_stores,
+        **_products(products),
     )
-    account.credentials_sealed = _sealed(credentials.keys, account.merchant_id)
+    account.credentials_sealed = sealed(credentials.keys, account.merchant_id)
     verdicts.note(account, check, now)
     try:
         with transaction.atomic():
@@ -114,8 +125,12 @@ def connect_account(
                 fee_rate_ppm=fee_rate_ppm,
                 all_stores=all_stores,
                 store_ids=sorted(stores),
+                **_products(products),
                 check=check.state.value,
             )
+            if activated is not None:
+                terminals.keep(account, activated, terminal_id=None, actor=actor, now=now)
+            renewal.begin(account, credentials, now=now)
     except IntegrityError as error:
         # Somebody connected the same account a moment ago.
         if "platforms_account_once" not in str(error):
@@ -135,11 +150,15 @@ def update_account(
     actor: Actor,
     now: datetime,
     unchecked: bool = False,
+    **products: bool,
 ) -> PlatformAccount:
-    """Change an account. ``keys`` with a value replace those stored; what is empty or missing stays.
+    """Change an account. ``keys`` with a value replace those stored; what is empty or missing stays, unless it is of
+    another way of signing (``registry.displaced_fields``).
 
     Merchant number and app id never change: history, bills and the platform's later words on payments that were opened
     under them hang on both. Another app is another account. Changed keys are tried first, as by ``connect_account``.
+    ``products`` as there; one left out stays as it is. An activation code is taken where the portal's own terminal is
+    missing or lost (``terminals.needs_activation``), and only there.
     Raises AccountNotFound, CredentialsRefused, PlatformUnreachable.
     """
     before = _get(account_id)
@@ -148,11 +167,23 @@ def update_account(
     stores = _stores(all_stores, store_ids)
     held = credentials_of(before)
     given = {name: value.strip() for name, value in keys.items() if value.strip()}
-    credentials = replace(held, keys={**held.keys, **given})
+    displaced = registry.displaced_fields(known, given.keys())
+    stays = {name: value for name, value in held.keys.items() if name not in displaced}
+    credentials = replace(held, keys={**stays, **given})
     check: CredentialCheck | None = None
+    activated: terminals.Activated | None = None
     if given:
-        _refuse_bad_shape(known, credentials)
-        check = _check(known, credentials, unchecked=unchecked)
+        _refuse_bad_shape(known, credentials, connecting=False)
+        credentials, code = _without_code(credentials)
+        if code:
+            if not terminals.needs_activation(before):
+                raise CredentialsRefused(
+                    registry.ACTIVATION_CODE, _("The terminal works; it needs no new code.")
+                )
+            activated = _activated(known, credentials, code)
+            check = CredentialCheck(state=CheckState.GOOD)
+        else:
+            check = _check(known, credentials, unchecked=unchecked, account=before)
     with transaction.atomic():
         account = _lock(account_id)
         if bytes(account.credentials_sealed) != bytes(before.credentials_sealed):
@@ -163,12 +194,18 @@ def update_account(
         account.label = label
         account.fee_rate_ppm = fee_rate_ppm
         account.all_stores = all_stores
+        for name, on in _products(products).items():
+            setattr(account, name, on)
         if check is not None:
-            account.credentials_sealed = _sealed(credentials.keys, account.merchant_id)
+            account.credentials_sealed = sealed(credentials.keys, account.merchant_id)
             stands = verdicts.standing(account)
             if stands is None or held.keys.get(stands.field) != credentials.keys.get(stands.field):
                 verdicts.note(account, check, now)
         account.save(force_update=True)
+        if activated is not None:
+            terminals.keep(account, activated, terminal_id=None, actor=actor, now=now)
+        if check is not None:
+            renewal.begin(account, credentials, now=now)
         AccountStore.objects.filter(account=account).exclude(store_id__in=stores).delete()
         _serve(account, stores)
         _record(
@@ -180,10 +217,50 @@ def update_account(
             fee_rate_ppm=fee_rate_ppm,
             all_stores=all_stores,
             store_ids=sorted(stores),
+            **_products(products),
             replaced=sorted(given),
             check=check.state.value if check else "",
         )
     return account
+
+
+def _products(products: Mapping[str, bool]) -> dict[str, bool]:
+    unknown = products.keys() - PRODUCTS
+    if unknown:
+        raise TypeError(f"no such product: {sorted(unknown)}")
+    return dict(products)
+
+
+@transaction.atomic
+def move_account(*, account_id: int, up: bool, actor: Actor, now: datetime) -> bool:
+    """Ask an account before (``up``) or after its neighbour in the order of preference. True if the order changed.
+
+    Raises AccountNotFound.
+    """
+    # All rows, always in the same order: two who move at once do not wait for each other.
+    rows = {row.pk: row for row in PlatformAccount.objects.select_for_update().order_by("pk")}
+    if account_id not in rows:
+        raise AccountNotFound(account_id)
+    order = sorted(rows.values(), key=lambda row: (row.priority, row.pk))
+    place = next(place for place, row in enumerate(order) if row.pk == account_id)
+    other = place - 1 if up else place + 1
+    if not 0 <= other < len(order):
+        return False
+    order[place], order[other] = order[other], order[place]
+    for number, row in enumerate(order, start=1):
+        if row.priority != number:
+            row.priority = number
+            row.save(update_fields=["priority"])
+    _record(
+        rows[account_id],
+        "account.moved",
+        actor,
+        now,
+        up=up,
+        place=other + 1,
+        order=[row.pk for row in order],
+    )
+    return True
 
 
 @transaction.atomic
@@ -218,36 +295,28 @@ def recheck_account(*, account_id: int, actor: Actor, now: datetime) -> Credenti
         ):
             verdicts.note(account, check, now)
             account.save(update_fields=["checked_at", "check_state", "check_message"])
+        renewal.begin(account, credentials_of(account), now=now)
         _record(account, "account.checked", actor, now, check=check.state.value, code=check.code)
     return stands or check
 
 
 @transaction.atomic
 def reseal_account(*, account_id: int) -> bool:
-    """Seal the credentials again under the current key; False if they already are. For the rotation of keys.
+    """Seal the credentials and the terminals' keys again under the current key; False if they already are.
 
-    Raises AccountNotFound, CannotOpen.
+    For the rotation of keys. Raises AccountNotFound, CannotOpen.
     """
     account = _lock(account_id)
-    sealed = bytes(account.credentials_sealed)
-    if encryption.key_id_of(sealed) == encryption.current_key_id():
-        return False
-    plain = encryption.unseal(sealed, merchant_id=account.merchant_id, purpose=PURPOSE)
+    resealed = terminals.reseal(account)
+    held = bytes(account.credentials_sealed)
+    if encryption.key_id_of(held) == encryption.current_key_id():
+        return resealed
+    plain = encryption.unseal(held, merchant_id=account.merchant_id, purpose=PURPOSE)
     account.credentials_sealed = encryption.seal(
         plain, merchant_id=account.merchant_id, purpose=PURPOSE
     )
     account.save(update_fields=["credentials_sealed"])
     return True
-
-
-def credentials_of(account: PlatformAccount) -> Credentials:
-    """The credentials, opened, for a connector. Raises CannotOpen."""
-    plain = encryption.unseal(
-        bytes(account.credentials_sealed), merchant_id=account.merchant_id, purpose=PURPOSE
-    )
-    return Credentials(
-        app_id=account.app_id, merchant_no=account.merchant_no, keys=json.loads(plain)
-    )
 
 
 def fingerprints_of(account: PlatformAccount) -> dict[str, str]:
@@ -262,13 +331,6 @@ def fingerprints_of(account: PlatformAccount) -> dict[str, str]:
         for name, value in credentials_of(account).keys.items()
         if value
     }
-
-
-def gateway_of(account: PlatformAccount) -> PlatformGateway:
-    """The connector for this account. Raises CannotOpen."""
-    return registry.gateway_for(
-        platform=Platform(account.platform), credentials=credentials_of(account)
-    )
 
 
 def notify_url(account: PlatformAccount) -> str:
@@ -315,8 +377,10 @@ def _stripped(credentials: Credentials) -> Credentials:
     )
 
 
-def _refuse_bad_shape(platform: Platform, credentials: Credentials) -> None:
-    errors = registry.validate_credentials_shape(platform, credentials)
+def _refuse_bad_shape(
+    platform: Platform, credentials: Credentials, *, connecting: bool = True
+) -> None:
+    errors = registry.validate_credentials_shape(platform, credentials, connecting=connecting)
     if errors:
         field, message = next(iter(errors.items()))
         raise CredentialsRefused(field, message, errors=errors)
@@ -349,9 +413,31 @@ def _stores(all_stores: bool, store_ids: Collection[int]) -> frozenset[int]:
     return asked
 
 
-def _check(platform: Platform, credentials: Credentials, *, unchecked: bool) -> CredentialCheck:
-    gateway = registry.gateway_for(platform=platform, credentials=credentials)
-    check = gateway.check_credentials()
+def _without_code(credentials: Credentials) -> tuple[Credentials, str]:
+    """What is stored of the entries, and the activation code among them, which is not."""
+    keys = dict(credentials.keys)
+    code = keys.pop(registry.ACTIVATION_CODE, "")
+    return replace(credentials, keys=keys), code
+
+
+def _activated(platform: Platform, credentials: Credentials, code: str) -> terminals.Activated:
+    try:
+        return terminals.call_activation(
+            platform=platform, credentials=credentials, code=code, name=terminals.OUR_NAME
+        )
+    except terminals.ActivationRefused as refusal:
+        raise CredentialsRefused(refusal.field, refusal.message) from refusal
+
+
+def _check(
+    platform: Platform,
+    credentials: Credentials,
+    *,
+    unchecked: bool,
+    account: PlatformAccount | None = None,
+) -> CredentialCheck:
+    """Try credentials at the platform, by the terminal of ``account`` where it has one."""
+    check = gateway_with(credentials, platform=platform, account=account).check_credentials()
     if check.state is CheckState.BAD:
         raise CredentialsRefused(check.field, wording.check_words(platform, check))
     if check.state is CheckState.UNREACHABLE and not unchecked:
@@ -364,11 +450,6 @@ def _serve(account: PlatformAccount, store_ids: Collection[int]) -> None:
         [AccountStore(account=account, store_id=pk) for pk in sorted(store_ids)],
         ignore_conflicts=True,
     )
-
-
-def _sealed(keys: Mapping[str, str], merchant_id: int) -> bytes:
-    plain = json.dumps(dict(keys), ensure_ascii=False, sort_keys=True).encode()
-    return encryption.seal(plain, merchant_id=merchant_id, purpose=PURPOSE)
 
 
 def _record(

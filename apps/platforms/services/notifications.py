@@ -21,10 +21,10 @@ from apps.core.audit import Actor
 from apps.core.deadlines import Deadline
 from apps.core.logging import redact
 from apps.core.models import Door
-from apps.platforms import gateway, intake
+from apps.platforms import gateway, intake, registry
 from apps.platforms.models import Notification, NotificationState, PlatformAccount, Verdict
-from apps.platforms.services import verdicts
-from apps.platforms.services.accounts import gateway_of
+from apps.platforms.services import renewal, verdicts
+from apps.platforms.services.gateways import gateway_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ LOST_AFTER = timedelta(seconds=60)
 #: Days that raw bodies are kept when ``settings.NOTIFICATION_KEEP_DAYS`` says nothing.
 KEEP_DAYS = 30
 
-#: Headers worth keeping: what was signed, and what helps support. Never cookies or authorizations.
+#: Headers worth keeping: what was signed, and what helps support. Never cookies, nor authorizations but for a platform that
+#: puts its signature there (``PlatformGateway.signature_headers``), without which the stored copy could not be verified.
 _KEPT_HEADERS = frozenset({"content-type", "content-length", "user-agent", "request-id"})
 _KEPT_PREFIX = "wechatpay-"
 #: The query string is kept among the headers, under a name that no header can have.
@@ -152,11 +153,12 @@ def _sender(remote_ip: str | None) -> Actor:
     return Actor(label="system:notification", ip=remote_ip)
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+def _kept(headers: Mapping[str, str], *, platform: str) -> dict[str, str]:
+    kept = _KEPT_HEADERS | registry.signature_headers_of(platform)
     return {
         name: value.replace("\x00", "")[:1024]
         for name, value in headers.items()
-        if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIX)
+        if name in kept or name.startswith(_KEPT_PREFIX)
     }
 
 
@@ -167,7 +169,7 @@ def _store(
     remote_ip: str | None,
     now: datetime,
 ) -> Notification:
-    headers = _kept(raw.headers)
+    headers = _kept(raw.headers, platform=account.platform)
     if raw.query:
         headers[_QUERY] = raw.query.replace("\x00", "")[:1024]
     row = Notification(
@@ -201,6 +203,8 @@ def _process(
     try:
         message = gateway_of(account).parse_notification(raw)
     except gateway.InvalidSignature as error:
+        if str(error) in renewal.OUTDATED:
+            renewal.hasten(account, now=now)
         return _settle(
             row,
             NotificationState.REFUSED,

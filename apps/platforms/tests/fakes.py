@@ -60,7 +60,9 @@ class FakeGateway(PlatformGateway):
     """Behaves as a platform would: orders are paid by ``pay``, refunds end by ``settle_refund``.
 
     ``calls`` lists each call as (method, argument). ``fail_next`` scripts errors. ``refund_outcome`` is what a fresh
-    refund answers: PENDING (WeChat's way) or SUCCEEDED (Alipay's way).
+    refund answers: PENDING (WeChat's way) or SUCCEEDED (Alipay's way). ``barcode_outcome`` is how a payer's code begins:
+    SUCCEEDED at once, or PENDING until ``pay``. ``reversal_outcome`` is what a reversal answers: CLOSED, or PENDING for
+    "again later", which changes nothing. A payer's code is good for one payment.
     """
 
     platform: ClassVar[Platform] = Platform.WECHATPAY
@@ -82,6 +84,8 @@ class FakeGateway(PlatformGateway):
         )
         self.refund_outcome = refund_outcome
         self.barcode_outcome = Outcome.SUCCEEDED
+        self.reversal_outcome = Outcome.CLOSED
+        self.used_codes: set[str] = set()
         self.payments: dict[str, PaymentResult] = {}
         self.refunds: dict[str, RefundResult] = {}
         self.statements: dict[tuple[date, StatementKind], ParsedStatement] = {}
@@ -240,9 +244,17 @@ class FakeGateway(PlatformGateway):
 
     def _barcode(self, request: BarcodeRequest) -> PaymentResult:
         known = self.payments.get(request.order_no)
+        if known is not None and known.amount != request.amount:
+            raise PlatformRejected("used with other details", code="OUT_TRADE_NO_USED")
         if known is None:
+            if request.auth_code in self.used_codes:
+                raise PlatformRejected("the code was used", code="AUTH_CODE_INVALID")
+            self.used_codes.add(request.auth_code)
             self.payments[request.order_no] = PaymentResult(
-                outcome=Outcome.PENDING, order_no=request.order_no, amount=request.amount
+                outcome=Outcome.PENDING,
+                order_no=request.order_no,
+                amount=request.amount,
+                code="USERPAYING",
             )
             if self.barcode_outcome is Outcome.SUCCEEDED:
                 self.pay(request.order_no)
@@ -253,9 +265,16 @@ class FakeGateway(PlatformGateway):
         return self._run("reverse_payment", ref.order_no, lambda: self._reverse(ref))
 
     def _reverse(self, ref: PaymentRef) -> PaymentResult:
-        closed = PaymentResult(outcome=Outcome.CLOSED, order_no=ref.order_no, code="REVERSED")
-        self.payments[ref.order_no] = closed
-        return closed
+        known = self.payments.get(ref.order_no)
+        result = PaymentResult(
+            outcome=self.reversal_outcome,
+            order_no=ref.order_no,
+            amount=None if known is None else known.amount,
+            code="REVERSED",
+        )
+        if result.outcome is Outcome.CLOSED:
+            self.payments[ref.order_no] = result
+        return result
 
     def refund(self, request: RefundRequest) -> RefundResult:
         """Ask for a refund."""

@@ -18,6 +18,8 @@ from apps.platforms.gateway import (
 from apps.platforms.tests.contract import (
     ORDER,
     REFUND,
+    barcode_ref,
+    barcode_request,
     create_request,
     payment_ref,
     refund_request,
@@ -54,6 +56,33 @@ def test_a_lost_answer_still_takes_effect() -> None:
     with pytest.raises(PlatformUnavailable):
         fake.query_payment(payment_ref())
     assert fake.query_payment(payment_ref()).outcome is Outcome.PENDING
+
+
+def test_a_payers_code() -> None:
+    fake = FakeGateway()
+    assert fake.pay_barcode(barcode_request()).outcome is Outcome.SUCCEEDED
+    assert fake.pay_barcode(barcode_request()) == fake.query_payment(barcode_ref())
+    with pytest.raises(PlatformRejected):
+        fake.pay_barcode(barcode_request(amount=Money(1)))
+    with pytest.raises(PlatformRejected) as caught:
+        fake.pay_barcode(barcode_request(order_no="P2"))
+    assert caught.value.code == "AUTH_CODE_INVALID"
+
+
+def test_a_payers_code_of_unknown_outcome_is_reversed() -> None:
+    fake = FakeGateway()
+    fake.barcode_outcome = Outcome.PENDING
+    fake.fail_next("pay_barcode", PlatformUnavailable("slow", code="timeout"), after=True)
+    with pytest.raises(PlatformUnavailable):
+        fake.pay_barcode(barcode_request())
+    assert fake.query_payment(barcode_ref()).outcome is Outcome.PENDING
+    fake.reversal_outcome = Outcome.PENDING
+    assert fake.reverse_payment(barcode_ref()).outcome is Outcome.PENDING
+    assert fake.query_payment(barcode_ref()).code == "USERPAYING"
+    fake.reversal_outcome = Outcome.CLOSED
+    for _ in range(2):
+        assert fake.reverse_payment(barcode_ref()).outcome is Outcome.CLOSED
+    assert fake.query_payment(barcode_ref()).outcome is Outcome.CLOSED
 
 
 def test_a_forged_notice() -> None:

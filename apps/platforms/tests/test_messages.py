@@ -8,8 +8,11 @@ from django.conf import settings
 from django.utils import translation
 
 from apps.platforms import messages
-from apps.platforms.connectors.alipay import connector as alipay
-from apps.platforms.connectors.wechatpay import client, connector
+from apps.platforms.connectors.alipay import client as alipay_client
+from apps.platforms.connectors.alipay import connector as alipay_connector
+from apps.platforms.connectors.alipay import payments as alipay_payments
+from apps.platforms.connectors.alipay import wire as alipay_wire
+from apps.platforms.connectors.wechatpay import client, connector, payments
 from apps.platforms.gateway import Platform, StatementUnreadable
 
 
@@ -23,15 +26,29 @@ def test_every_code_that_the_connectors_know_has_words() -> None:
     wechat = (
         client._NOT_FOUND
         | client._TRANSIENT
+        | client._ABOUT_US
         | client._RETRY_SAME
         | set(client._REFUSALS.values())
-        | connector._CLOSED
-        | connector._CLOSE_DOUBTFUL
+        | payments._CLOSED
+        | payments._DOUBTFUL
+        | payments._WAITING
+        | payments._CODE_REFUSED
         | set(connector._AT_FAULT)
+        | set(connector._UNTRUSTED)
+        | {payments.PAYER_SHORT, "card_missing", "no_platform_key"}
     )
     assert wechat <= messages.known_codes(Platform.WECHATPAY)
-    codes = alipay._NOT_FOUND | alipay._RETRY_SAME | alipay._CLOSE_DOUBTFUL | set(alipay._AT_FAULT)
-    assert codes <= messages.known_codes(Platform.ALIPAY)
+    alipay = (
+        alipay_client._NOT_FOUND
+        | alipay_client._ABOUT_US
+        | alipay_client._RETRY_SAME
+        | alipay_payments._CLOSE_DOUBTFUL
+        | alipay_payments._CANCEL_DOUBTFUL
+        | alipay_payments._CODE_REFUSED
+        | set(alipay_connector._AT_FAULT)
+        | {alipay_wire.WAITING, "certificate_garbled", "certificate_empty"}
+    )
+    assert alipay <= messages.known_codes(Platform.ALIPAY)
 
 
 def test_unknown_codes() -> None:

@@ -132,7 +132,7 @@ class TestConnect:
         ("changes", "field"),
         [
             ({"label": "  "}, "label"),
-            ({"platform": "unionpay"}, ""),
+            ({"platform": "qqpay"}, ""),
             ({"platform": "nonsense"}, ""),
             ({"all_stores": False}, "store_ids"),
             ({"all_stores": False, "store_ids": [987654]}, "store_ids"),

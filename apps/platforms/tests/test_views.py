@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
@@ -17,7 +18,7 @@ from apps.merchants.models import Store
 from apps.platforms import selectors, services
 from apps.platforms.gateway import CheckState, RawNotification
 from apps.platforms.models import Notification, NotificationState, PlatformAccount, Verdict
-from apps.platforms.tests import wechatpay_server
+from apps.platforms.tests import alipay_server, wechatpay_server
 from apps.platforms.tests.alipay_server import AlipayServer
 from apps.platforms.tests.conftest import CountingHandler
 from apps.platforms.tests.shops import Shop, inside, make_shop
@@ -122,7 +123,7 @@ class TestConnect:
             assert "service providers come later" in page.replace("\n", " ")
             assert 'name="private_key"' in page
 
-    @pytest.mark.parametrize("platform", ["unionpay", "nonsense"])
+    @pytest.mark.parametrize("platform", ["qqpay", "nonsense"])
     def test_platforms_without_a_connector_are_not_found(self, shop: Shop, platform: str) -> None:
         response = enter(shop).get(url(shop, "account_connect", platform))
         assert response.status_code == 404
@@ -214,6 +215,42 @@ class TestConnect:
         }
         assert enter(shop).post(url(shop, "account_connect", "alipay"), given).status_code == 302
         assert [row.check_state for row in accounts(shop)] == ["good"]
+
+    def test_alipay_by_certificates_as_files(self, shop: Shop, alipay: AlipayServer) -> None:
+        alipay.ours = alipay_server.certified()
+        given: dict[str, Any] = {
+            "label": "支付宝",
+            "merchant_no": alipay.ours.merchant_no,
+            "app_id": alipay.ours.app_id,
+            "private_key": alipay.ours.keys["private_key"],
+            "fee_rate": "0.6",
+            "serves": "all",
+        }
+        files = {
+            f"{name}_file": SimpleUploadedFile(f"{name}.crt", content.encode())
+            for name, content in alipay.ours.keys.items()
+            if "certificate" in name
+        }
+        address = url(shop, "account_connect", "alipay")
+        assert enter(shop).post(address, {**given, **files}).status_code == 302
+        (account,) = accounts(shop)
+        assert account.check_state == "good"
+
+        page = text(enter(shop).get(url(shop, "account_detail", account.pk)))
+        assert "Alipay root certificate" in page
+        assert page.count("Valid until <time") == 3
+        assert page.count(">2026-07-01<") == 3
+        assert "not fetched yet" in page
+        # Of the two ways only the one in use.
+        assert "Alipay public key" not in page
+        assert "not stored" not in page
+
+    def test_alipay_by_neither_way_asks_for_one(self, shop: Shop, alipay: AlipayServer) -> None:
+        given = {"label": "支付宝", "fee_rate": "0.6", "serves": "all"}
+        response = enter(shop).post(url(shop, "account_connect", "alipay"), given)
+        assert response.status_code == 422
+        wrong = response.context["form"].errors.keys()
+        assert wrong == {"merchant_no", "app_id", "private_key", "alipay_public_key"}
 
     @pytest.mark.parametrize("role", ["manager", "finance", "auditor", "cashier"])
     def test_only_the_owner_connects(

@@ -6,7 +6,7 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.platforms import rsa
@@ -76,6 +76,8 @@ class TestPublished:
             )
 
 
+# The first example makes the key.
+@settings(deadline=None)
 @given(body=st.binary(max_size=200), place=st.integers(0, 199), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_noticed(body: bytes, place: int, bit: int) -> None:
     message = signing.answer_message(timestamp="1", nonce="n", body=body)
@@ -87,6 +89,7 @@ def test_any_flipped_bit_is_noticed(body: bytes, place: int, bit: int) -> None:
     assert not rsa.verifies(public, bytes(changed), signature)
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_any_text_as_signature_is_refused_quietly(text: str) -> None:
     assert not rsa.verifies(key("hypothesis").public_key(), b"message", text)

@@ -53,21 +53,26 @@ def public_pem(name: str) -> str:
     )
 
 
-def certificate(name: str) -> tuple[str, str]:
-    """A platform certificate and its serial number."""
+def certificate(
+    name: str,
+    *,
+    number: int = 0x0102030405060708090A0B0C0D0E0F1011121314,
+    days: tuple[int, int] = (-1, 1),
+) -> tuple[str, str]:
+    """A platform certificate and its serial number; ``days`` from NOW are its first and last."""
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Tenpay.com Root CA")])
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key(name).public_key())
-        .serial_number(0x0102030405060708090A0B0C0D0E0F1011121314)
-        .not_valid_before(NOW - timedelta(days=1))
-        .not_valid_after(NOW + timedelta(days=1))
+        .serial_number(number)
+        .not_valid_before(NOW + timedelta(days=days[0]))
+        .not_valid_after(NOW + timedelta(days=days[1]))
         .sign(key(name), hashes.SHA256())
     )
     pem = made.public_bytes(serialization.Encoding.PEM).decode()
-    return pem, "0102030405060708090A0B0C0D0E0F1011121314"
+    return pem, f"{number:040X}"
 
 
 def rsa_sign(name: str, message: bytes) -> str:
@@ -105,6 +110,16 @@ class WechatpayServer:
     spoil: Callable[[bytes], bytes] | None = None
     skew: int = 0
     known_secret: str = "s3cret"
+    #: Changes the bytes of answers and of a notice's content before they are signed.
+    rewrite: Callable[[bytes], bytes] | None = None
+    #: Platform certificates as PEM, which the merchant may fetch; None for a merchant with public keys only.
+    certificates: list[str] | None = None
+    #: What the next payer's code does: ``SUCCESS`` or ``USERPAYING``.
+    code_state: str = "SUCCESS"
+    #: What an abnormal refund's encrypted fields held.
+    opened: dict[str, str] = field(default_factory=dict)
+    #: Whose keys open what was encrypted for the platform, by serial.
+    keys: dict[str, str] = field(default_factory=dict)
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -144,6 +159,8 @@ class WechatpayServer:
 
     def answer(self, status: int, body: Any = None) -> httpx.Response:
         raw = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+        if self.rewrite and raw:
+            raw = self.rewrite(raw)
         stamp = str(int(NOW.timestamp()) + self.skew)
         signature = rsa_sign(self.signer, f"{stamp}\nabc\n".encode() + raw + b"\n")
         headers = {
@@ -161,8 +178,16 @@ class WechatpayServer:
         body = json.loads(request.content) if request.content else {}
         if match := re.fullmatch(r"/v3/pay/transactions/(jsapi|native|h5)", path):
             return self._create(match.group(1), body)
+        if path == "/v3/pay/transactions/codepay":
+            return self._code(body)
+        if match := re.fullmatch(r"/v3/pay/transactions/out-trade-no/(\w+)/reverse", path):
+            return self._reverse(match.group(1), body)
         if match := re.fullmatch(r"/v3/pay/transactions/out-trade-no/(\w+)(/close)?", path):
             return self._order(match.group(1), bool(match.group(2)))
+        if match := re.fullmatch(r"/v3/refund/domestic/refunds/(\w+)/apply-abnormal-refund", path):
+            return self._abnormal(match.group(1), body, request.headers)
+        if path == "/v3/certificates":
+            return self._certificates()
         if path == "/v3/refund/domestic/refunds":
             return self._refund(body)
         if path.startswith("/v3/refund/domestic/refunds/"):
@@ -194,6 +219,75 @@ class WechatpayServer:
         assert body["payer"]["openid"]
         return self.answer(200, {"prepay_id": f"wx{number}"})
 
+    def _code(self, body: dict[str, Any]) -> httpx.Response:
+        assert (body["appid"], body["mchid"]) == (self.ours.app_id, self.ours.merchant_no)
+        assert "notify_url" not in body
+        number, code = body["out_trade_no"], body["payer"]["auth_code"]
+        if number in self.orders:
+            return self.refuse(403, "OUT_TRADE_NO_USED")
+        if any(known.get("code") == code for known in self.orders.values()):
+            return self.refuse(400, "AUTH_CODE_INVALID", "每个二维码仅限使用一次，请刷新再试")
+        self.orders[number] = {"request": body, "state": self.code_state, "code": code}
+        return self.answer(200, self.transaction(number))
+
+    def _reverse(self, number: str, body: dict[str, Any]) -> httpx.Response:
+        assert body == {"appid": self.ours.app_id, "mchid": self.ours.merchant_no}
+        known = self.orders.get(number)
+        if known is None:
+            return self.refuse(404, "ORDER_NOT_EXIST")
+        if "code" not in known:
+            return self.refuse(400, "INVALID_REQUEST", "非付款码支付订单，不支持撤销")
+        known["state"] = "REVOKED"
+        return self.answer(200, {**body, "out_trade_no": number})
+
+    def _abnormal(
+        self, refund_id: str, body: dict[str, Any], headers: httpx.Headers
+    ) -> httpx.Response:
+        number = body["out_refund_no"]
+        known = self.refunds.get(number)
+        if known is None or known["refund_id"] != refund_id:
+            return self.refuse(404, "RESOURCE_NOT_EXISTS")
+        if body["type"] == "USER_BANK_CARD":
+            # Only with the key that the header names do the fields open.
+            serial = headers["wechatpay-serial"]
+            held = {self.ours.keys["public_key_id"]: "wechat platform", **self.keys}
+            for name in ("bank_account", "real_name"):
+                self.opened[name] = self.open(body[name], held[serial])
+        else:
+            assert body.keys() == {"out_refund_no", "type"}
+        known["status"] = "PROCESSING"
+        return self.answer(200, known)
+
+    def open(self, sealed: str, name: str) -> str:
+        """A field that was encrypted with the public key of this name."""
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303  # as prescribed
+        return key(name).decrypt(base64.b64decode(sealed), oaep).decode()
+
+    def _certificates(self) -> httpx.Response:
+        if self.certificates is None:
+            return self.refuse(404, "RESOURCE_NOT_EXISTS", "无可用的平台证书")
+        data = []
+        for pem in self.certificates:
+            nonce = "abcdef012345"
+            sealed = AESGCM(self.ours.keys["api_v3_key"].encode()).encrypt(
+                nonce.encode(), pem.encode(), b"certificate"
+            )
+            made = x509.load_pem_x509_certificate(pem.encode())
+            data.append(
+                {
+                    "serial_no": f"{made.serial_number:040X}",
+                    "effective_time": made.not_valid_before_utc.astimezone(BEIJING).isoformat(),
+                    "expire_time": made.not_valid_after_utc.astimezone(BEIJING).isoformat(),
+                    "encrypt_certificate": {
+                        "algorithm": "AEAD_AES_256_GCM",
+                        "nonce": nonce,
+                        "associated_data": "certificate",
+                        "ciphertext": base64.b64encode(sealed).decode(),
+                    },
+                }
+            )
+        return self.answer(200, {"data": data})
+
     def pay(self, number: str) -> None:
         self.orders[number]["state"] = "SUCCESS"
 
@@ -221,6 +315,8 @@ class WechatpayServer:
             return self.refuse(404, "ORDER_NOT_EXIST")
         if not close:
             return self.answer(200, self.transaction(number))
+        if "code" in self.orders[number]:
+            return self.refuse(400, "INVALID_REQUEST", "付款码支付订单不支持关单")
         if self.orders[number]["state"] != "NOTPAY":
             return self.refuse(400, "ORDER_PAID")
         self.orders[number]["state"] = "CLOSED"
@@ -280,8 +376,9 @@ class WechatpayServer:
         at: datetime = NOW,
     ) -> RawNotification:
         nonce = "0123456789ab"
+        plain = json.dumps(content).encode()
         sealed = AESGCM(self.ours.keys["api_v3_key"].encode()).encrypt(
-            nonce.encode(), json.dumps(content).encode(), original.encode()
+            nonce.encode(), self.rewrite(plain) if self.rewrite else plain, original.encode()
         )
         body = json.dumps(
             {

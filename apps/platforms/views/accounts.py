@@ -19,8 +19,9 @@ from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms import registry, selectors, services, wording
 from apps.platforms.forms import AccountForm, percent
-from apps.platforms.gateway import CheckState, Platform
+from apps.platforms.gateway import Capability, CheckState, Platform
 from apps.platforms.models import PlatformAccount, PlatformChoice
+from apps.platforms.wallets import wallets_of
 
 
 def _account_or_404(account_id: int) -> PlatformAccount:
@@ -54,9 +55,15 @@ def account_list(request: MerchantRequest) -> HttpResponse:
     since, _until = clock.business_period(today, request.merchant.day_starts_at)
     stores = selectors.stores_by_account()
     trouble = selectors.trouble_by_account(since=since)
+    moved = request.GET.get("moved", "")
     accounts = [
         {
             "account": account,
+            "wallets": wallets_of(
+                Platform(account.platform), registry.capabilities_of(account.platform)
+            ),
+            # After a press the page comes anew: the keyboard stays where it was.
+            "focus": request.GET.get("way", "") if moved == str(account.pk) else "",
             "stores": [named(store) for store in stores.get(account.pk, [])],
             "badge": wording.check_badge(account.check_state),
             "trouble": trouble.get(account.pk, 0),
@@ -73,7 +80,8 @@ def account_choose(request: MerchantRequest) -> HttpResponse:
     """Which platform to connect; those without a connector are named as coming later."""
     texts = {
         Platform.WECHATPAY: _("API v3 with the WeChat Pay public key, or platform certificates."),
-        Platform.ALIPAY: _("Open platform application with RSA2 keys."),
+        Platform.ALIPAY: _("Open platform application with RSA2 keys or certificates."),
+        Platform.UNIONPAY: _("Online gateway (ACP 5.1.0) with the merchant's certificate file."),
     }
     connected = registry.connected_platforms()
     choices = [
@@ -118,6 +126,7 @@ def account_connect(request: MerchantRequest, platform: str) -> HttpResponse:
         raise Http404
     form = AccountForm(
         request.POST if request.method == "POST" else None,
+        request.FILES if request.method == "POST" else None,
         platform=Platform(platform),
         stores=selectors.list_stores(),
     )
@@ -163,6 +172,7 @@ def account_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
         return _to_detail(request, account_id)
     form = AccountForm(
         request.POST if request.method == "POST" else None,
+        request.FILES if request.method == "POST" else None,
         platform=Platform(account.platform),
         stores=list(known.values()),
         account=account,
@@ -196,6 +206,16 @@ def _keys_lost() -> str:
     )
 
 
+def _able(account: PlatformAccount) -> frozenset[Capability]:
+    """What the platform can do, less what the contract leaves out."""
+    able = registry.capabilities_of(account.platform)
+    if not account.takes_barcodes:
+        able -= {Capability.BARCODE}
+    if account.platform == Platform.WECHATPAY and not account.takes_h5:
+        able -= {Capability.BROWSER}
+    return able
+
+
 @require_GET
 @merchant_view("platforms.view")
 def account_detail(request: MerchantRequest, account_id: int) -> HttpResponse:
@@ -204,9 +224,15 @@ def account_detail(request: MerchantRequest, account_id: int) -> HttpResponse:
     fields = registry.credential_fields(account.platform)
     try:
         fingerprints = services.fingerprints_of(account)
+        credentials = services.credentials_of(account)
+        ends = dict(registry.certificate_facts(account.platform, credentials))
+        renews = registry.renews(account.platform, credentials)
         keys_lost = ""
     except CannotOpen:
-        fingerprints, keys_lost = {}, _keys_lost()
+        fingerprints, ends, renews, keys_lost = {}, {}, False, _keys_lost()
+    unused = registry.replaced_fields(account.platform, fingerprints) | {
+        field.name for field in fields if field.way
+    }
     check = services.last_check(account)
     context = {
         "account": account,
@@ -218,16 +244,23 @@ def account_detail(request: MerchantRequest, account_id: int) -> HttpResponse:
         "fee_percent": percent(account.fee_rate_ppm),
         "stores": selectors.stores_of(account),
         "keys": [
-            {"label": field.label, "fingerprint": fingerprints.get(field.name, "")}
+            {
+                "label": field.label,
+                "fingerprint": fingerprints.get(field.name, ""),
+                "ends_at": ends.get(field.name),
+            }
             for field in fields
+            # Of several ways to sign only the one in use.
             if field.name not in {"merchant_no", "app_id"}
+            and (field.name in fingerprints or field.name not in unused)
         ],
         "keys_lost": keys_lost,
+        "renews": renews,
         "notify_url": services.notify_url(account),
         "needs_https": not (
             settings.NOTIFY_ALLOW_HTTP or settings.PUBLIC_URL.startswith("https://")
         ),
-        "capabilities": wording.capability_words(registry.capabilities_of(account.platform)),
+        "capabilities": wording.capability_words(_able(account)),
         "notifications": [
             {
                 "row": row,
@@ -265,6 +298,19 @@ def account_check(request: MerchantRequest, account_id: int) -> HttpResponse:
         # Otherwise the account's page says it by itself.
         messages.warning(request, words)
     return _to_detail(request, account_id)
+
+
+@require_POST
+@merchant_view("platforms.manage")
+def account_move(request: MerchantRequest, account_id: int) -> HttpResponse:
+    """Move an account one place up or down in the order of preference (``way``: up or down)."""
+    up = request.POST.get("way") != "down"
+    try:
+        services.move_account(account_id=account_id, up=up, actor=request.actor(), now=clock.now())
+    except services.AccountNotFound as error:
+        raise Http404 from error
+    here = reverse("platforms:account_list", args=[request.merchant.slug])
+    return redirect(f"{here}?moved={account_id}&way={'up' if up else 'down'}#preference")
 
 
 @require_http_methods(["GET", "POST"])

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from apps.core import clock
 from apps.core.deadlines import deadline
 from apps.merchants.access import DoorRequest, client_ip, door_view
-from apps.platforms import gateway, selectors, services
+from apps.platforms import gateway, probes, selectors, services
 from apps.platforms.services.accounts import DOOR
 from apps.platforms.services.notifications import MAX_BODY
 
@@ -79,6 +79,13 @@ def _read(request: HttpRequest) -> bytes | JsonResponse:
     return body
 
 
+def _probed(ref: str, asked: str) -> HttpResponse:
+    said = probes.answer(ref, asked)
+    if said is None:
+        return _refusal(403, "NOT_OURS", "this portal did not ask that")
+    return HttpResponse(said, content_type="text/plain; charset=us-ascii")
+
+
 @csrf_exempt
 @require_POST
 @_for_machines
@@ -89,6 +96,8 @@ def receive(request: DoorRequest, platform: str) -> HttpResponse:
     account = selectors.get_account(request.door.subject_id)
     if account.platform != platform:
         raise Http404
+    if probes.HEADER in request.headers:
+        return _probed(account.ref, request.headers[probes.HEADER])
     body = _read(request)
     if isinstance(body, JsonResponse):
         return body

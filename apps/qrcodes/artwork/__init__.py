@@ -8,12 +8,13 @@ from apps.qrcodes.artwork.fitting import TextTooLong
 from apps.qrcodes.artwork.fonts import UnprintableText, missing_glyphs
 from apps.qrcodes.artwork.images import render_png
 from apps.qrcodes.artwork.matrix import QUIET_ZONE, InvalidContent, qr_png, qr_svg
-from apps.qrcodes.artwork.placard import WALLET_MARKS, Language, Placard, WalletMark
+from apps.qrcodes.artwork.placard import USUAL_WALLETS, WALLET_MARKS, Language, Placard, WalletMark
 from apps.qrcodes.artwork.vectors import render_svg
 
 __all__ = [
     "PAPERS",
     "QUIET_ZONE",
+    "USUAL_WALLETS",
     "WALLET_MARKS",
     "InvalidContent",
     "Language",

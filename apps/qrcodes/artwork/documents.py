@@ -27,7 +27,7 @@ from apps.qrcodes.artwork.fonts import (
     tidy,
 )
 from apps.qrcodes.artwork.matrix import QUIET_ZONE, InvalidContent, Level, modules, runs
-from apps.qrcodes.artwork.placard import WALLET_MARKS, Placard
+from apps.qrcodes.artwork.placard import WALLET_MARKS, Placard, WalletMark
 
 Paper = Literal["A6", "A4"]
 
@@ -247,28 +247,30 @@ class _Page:
         return top
 
     def _wallets(self, bottom: float) -> float:
-        """The wallets' names, two in a row, white on their own colour."""
+        """The wallets' names, white on their own colour: three in a row take no height from the code."""
         marks = [WALLET_MARKS[wallet] for wallet in self.placard.wallets]
-        rows = [marks[start : start + 2] for start in range(0, len(marks), 2)]
-        height, gap = 8.0, 3.0
+        columns = 3 if len(marks) % 3 == 0 else 2
+        rows = [marks[start : start + columns] for start in range(0, len(marks), columns)]
+        height, gap = 8.0, 3.0 if columns == 2 else 2.0
+        width = (_INNER - gap * (columns - 1)) / columns
+
+        def label(mark: WalletMark, size: float) -> Fitted:
+            words = mark.label(self.placard.language)
+            room = width - (5 if columns == 2 else 2)
+            return fit(words, width=room, size=size, smallest=2, lines=1, font=BOLD)
+
+        # The longest name decides for all: none of them shouts.
+        size = min((label(mark, 4).size for mark in marks), default=4)
         top = bottom - len(rows) * (height + gap) + gap if rows else bottom
         for index, row in enumerate(rows):
             y = top + index * (height + gap)
-            width = (_INNER - gap) / 2
             x = _MIDDLE - (width * len(row) + gap * (len(row) - 1)) / 2
             for mark in row:
-                label = fit(
-                    mark.label(self.placard.language),
-                    width=width - 5,
-                    size=4,
-                    smallest=2,
-                    lines=1,
-                    font=BOLD,
-                )
+                name = label(mark, size)
                 self.canvas.setFillColor(CMYKColor(*mark.inks))
                 self._box(x, y, width, height, radius=2.2, stroke=False)
                 self._lines(
-                    label, BOLD, y + (height - _height(label)) / 2, _WHITE, middle=x + width / 2
+                    name, BOLD, y + (height - _height(name)) / 2, _WHITE, middle=x + width / 2
                 )
                 x += width + gap
         return top

@@ -41,11 +41,14 @@ class WalletMark:
         }[language]
 
 
-#: By platform code. A new platform is one row here.
+#: By the wallet's code. A new wallet is one row here.
 WALLET_MARKS: dict[str, WalletMark] = {
     "wechatpay": WalletMark("微信支付", "WeChat Pay", "#07803F", (0.86, 0.2, 0.95, 0.06)),
     "alipay": WalletMark("支付宝", "Alipay", "#1060CF", (0.92, 0.58, 0, 0)),
+    "unionpay": WalletMark("云闪付", "UnionPay", "#C4151B", (0.14, 1, 0.95, 0.06)),
 }
+#: Named while no platform is connected that would say which.
+USUAL_WALLETS = ("wechatpay", "alipay")
 
 _CALL = ("扫码付款", "Scan to pay")
 _RULER = ("按 100% 打印时长 50 毫米", "50 mm at 100%")
@@ -67,7 +70,7 @@ class Placard:
     store_name: str = ""
     scenario: str = ""
     amount: Money | None = None
-    wallets: tuple[str, ...] = ("wechatpay", "alipay")
+    wallets: tuple[str, ...] = USUAL_WALLETS
     language: Language = "both"
     accent: str = "#206BC4"
     reference: str = ""

@@ -36,6 +36,7 @@ FULL = placard(
     store_name="海淀区中关村大街二十七号中关村大厦一层东侧底商一百零八号铺面分店",
     scenario="二层露台靠窗第十二号长桌（可坐八人，需提前预订）",
     amount=Money(9_999_999_999),
+    wallets=("wechatpay", "alipay", "unionpay"),
     accent="#FFFFFF",
 )
 KINDS = [

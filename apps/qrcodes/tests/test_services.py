@@ -15,6 +15,10 @@ from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Merchant, Store
 from apps.merchants.services import set_store_active
 from apps.merchants.tests.teams import ACTOR, NOW, make_merchant, make_store
+from apps.platforms import registry
+from apps.platforms.gateway import Capability, Platform
+from apps.platforms.models import PlatformAccount
+from apps.platforms.tests.fakes import FakeGateway
 from apps.qrcodes.models import CodeState, QRCode, Scenario
 from apps.qrcodes.selectors import (
     CodeFilters,
@@ -218,11 +222,35 @@ class TestReading:
         with enter_scope(Scope(merchant.pk, frozenset({other.pk}))):
             assert found() == [stall]
 
+    def test_the_placard_names_the_wallets_that_an_account_of_the_store_takes(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Aggregator(FakeGateway):
+            capabilities = frozenset({Capability.AGGREGATES})
+
+        merchant, _, store = make_merchant()
+        with enter_scope(Scope(merchant.pk)):
+            code = _create(store)
+            for platform, expected in (
+                ("unionpay", ("unionpay",)),
+                ("alipay", ("alipay", "unionpay")),
+                ("shouqianba", ("wechatpay", "alipay", "unionpay")),
+            ):
+                PlatformAccount.objects.create(
+                    platform=platform,
+                    label=platform,
+                    ref=platform,
+                    merchant_no=platform,
+                    credentials_sealed=b"",
+                )
+                monkeypatch.setitem(registry.CONNECTORS, Platform.SHOUQIANBA, Aggregator)
+                assert wallets_of(code) == expected
+
     def test_the_placard_speaks_its_language(self) -> None:
         merchant, _, store = make_merchant()
         with enter_scope(Scope(merchant.pk)):
             code = _create(store, amount=Money(880))
-            # No platform is connected yet: the placard names all wallets.
+            # No platform is connected yet: the placard names the usual wallets.
             wallets = wallets_of(code)
             assert wallets == ("wechatpay", "alipay")
             titles = [

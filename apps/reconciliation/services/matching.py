@@ -1,7 +1,7 @@
 """Matching a day's bill with the books in SQL, so that every fen is matched or has a named difference.
 
-The platform's own day decides (00:00 to 24:00 China time for WeChat Pay and Alipay): payments by the time they were paid,
-refunds by the time they were accepted. The rows' gaps sum exactly to bill net minus our net.
+The platform's own day decides (``statements.selectors.bill_period``: UnionPay's runs from 23:00 to 23:00): payments by the
+time they were paid, refunds by the time they were accepted. The rows' gaps sum exactly to bill net minus our net.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
-from apps.core import audit, clock, live, outbox
+from apps.core import audit, live, outbox
 from apps.core.audit import Actor
 from apps.platforms.gateway import StatementKind
 from apps.platforms.models import PlatformAccount
@@ -32,7 +32,7 @@ from apps.reconciliation.services.matching_sql import (
     TWICE,
 )
 from apps.statements.models import FetchState, StatementDay
-from apps.statements.selectors import current_statement
+from apps.statements.selectors import bill_day_starts, bill_period, current_statement
 
 
 class NothingToReconcile(Exception):
@@ -55,8 +55,8 @@ class _Outcome:
     neighbours: tuple[int, ...]
 
 
-def _match(run: ReconciliationRun, *, earlier_id: int | None) -> _Outcome:
-    from_at, until = clock.business_period(run.day)
+def _match(run: ReconciliationRun, *, platform: str, earlier_id: int | None) -> _Outcome:
+    from_at, until = bill_period(platform, run.day)
     values = {
         "merchant": run.merchant_id,
         "account": run.account_id,
@@ -66,6 +66,7 @@ def _match(run: ReconciliationRun, *, earlier_id: int | None) -> _Outcome:
         "day": run.day,
         "from": from_at,
         "until": until,
+        "day_starts": bill_day_starts(platform).total_seconds(),
     }
     with connection.cursor() as cursor:
         for statement in (LINK, OURS):
@@ -129,7 +130,7 @@ def reconcile(
             finished_at=now,
             run_by=run_by,
         )
-        outcome = _match(run, earlier_id=earlier.pk if earlier else None)
+        outcome = _match(run, platform=account.platform, earlier_id=earlier.pk if earlier else None)
         run.matched_count = outcome.matched
         run.matched_payment_minor = outcome.payments
         run.matched_refund_minor = outcome.refunds

@@ -1,10 +1,25 @@
 """The statements of one matching, in the order in which they run, all within one transaction."""
 
 # Each bill row with the payment or refund of ours that it is: by our number first, then by the platform's. Where several
-# rows are the same one of ours, the row that fits best counts first.
+# rows are the same one of ours, the row that fits best counts first. Console exports may give a refund no number at all but
+# its payment's: such a row is the refund of that payment with its amount, the first such row the first such refund.
 LINK = """
 CREATE TEMPORARY TABLE recon_link ON COMMIT DROP AS
-WITH linked AS (
+WITH bare AS (
+    SELECT l.id AS line_id, l.order_no, l.amount_minor,
+           row_number() OVER (PARTITION BY l.order_no, l.amount_minor ORDER BY l.occurred_at, l.row) AS place
+    FROM statements_statementline l
+    WHERE l.merchant_id = %(merchant)s AND l.statement_id = %(statement)s AND l.kind = 'refund'
+      AND l.refund_no = '' AND l.platform_refund_no = '' AND l.order_no <> ''
+), given AS (
+    SELECT r.id, p.order_no, r.amount_minor,
+           row_number() OVER (PARTITION BY r.payment_id, r.amount_minor ORDER BY r.accepted_at, r.id) AS place
+    FROM refunds_refund r
+    JOIN payments_payment p ON p.merchant_id = r.merchant_id AND p.id = r.payment_id
+    WHERE r.merchant_id = %(merchant)s AND r.account_id = %(account)s
+      AND r.accepted_at >= %(from)s AND r.accepted_at < %(until)s
+      AND EXISTS (SELECT 1 FROM bare)
+), linked AS (
     SELECT l.id AS line_id, l.row, l.kind, l.amount_minor, l.fee_minor, l.currency,
            COALESCE(p1.id, p2.id) AS payment_id, NULL::bigint AS refund_id,
            CASE WHEN p1.id IS NOT NULL THEN 'our_number'
@@ -20,10 +35,11 @@ WITH linked AS (
     WHERE l.merchant_id = %(merchant)s AND l.statement_id = %(statement)s AND l.kind = 'payment'
     UNION ALL
     SELECT l.id, l.row, l.kind, l.amount_minor, l.fee_minor, l.currency, NULL,
-           COALESCE(r1.id, r2.id),
+           COALESCE(r1.id, r2.id, r3.id),
            CASE WHEN r1.id IS NOT NULL THEN 'our_number'
-                WHEN r2.id IS NOT NULL THEN 'their_number' END,
-           l.amount_minor <> COALESCE(r1.amount_minor, r2.amount_minor)
+                WHEN r2.id IS NOT NULL THEN 'their_number'
+                WHEN r3.id IS NOT NULL THEN 'payment_amount' END,
+           l.amount_minor <> COALESCE(r1.amount_minor, r2.amount_minor, r3.amount_minor)
     FROM statements_statementline l
     LEFT JOIN refunds_refund r1
            ON r1.merchant_id = l.merchant_id AND r1.refund_no = l.refund_no
@@ -34,6 +50,9 @@ WITH linked AS (
           AND r.platform_refund_no = l.platform_refund_no AND l.platform_refund_no <> ''
         ORDER BY r.id LIMIT 1
     ) r2 ON true
+    LEFT JOIN bare b ON b.line_id = l.id
+    LEFT JOIN given r3
+           ON r3.order_no = b.order_no AND r3.amount_minor = b.amount_minor AND r3.place = b.place
     WHERE l.merchant_id = %(merchant)s AND l.statement_id = %(statement)s AND l.kind = 'refund'
 )
 SELECT linked.*,
@@ -70,7 +89,8 @@ SELECT k.line_id, k.kind, k.payment_id, k.refund_id, k.rule, k.fee_minor AS thei
        CASE k.kind WHEN 'payment' THEN p.amount_minor ELSE -r.amount_minor END AS our_minor,
        (o.number IS NOT NULL) AS same_day, NULL::date AS bill_day,
        COALESCE(p.state, r.state) AS our_state,
-       (COALESCE(p.paid_at, r.accepted_at) AT TIME ZONE 'Asia/Shanghai')::date AS our_day,
+       (COALESCE(p.paid_at, r.accepted_at) AT TIME ZONE 'Asia/Shanghai'
+           - make_interval(secs => %(day_starts)s))::date AS our_day,
        CASE
            WHEN k.payment_id IS NULL AND k.kind = 'payment' THEN 'missing_here'
            WHEN k.refund_id IS NULL AND k.kind = 'refund' THEN 'unknown_refund'

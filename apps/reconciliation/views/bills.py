@@ -20,17 +20,18 @@ from apps.platforms.gateway import StatementKind
 from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors import list_accounts
 from apps.reconciliation import services
-from apps.reconciliation.forms import FetchForm, UploadForm, too_large_sentence
+from apps.reconciliation.forms import FetchForm, UploadForm
 from apps.reconciliation.selectors import current_run
 from apps.reconciliation.views.runs import matched_sentence
 from apps.statements.models import FetchState, Statement
-from apps.statements.selectors import current_statement
+from apps.statements.selectors import current_statement, is_asked
 from apps.statements.services import (
     MAX_BYTES,
     FetchResult,
     StatementRefused,
     fetch_now,
     import_statement,
+    too_large_sentence,
 )
 
 #: What a form adds around its file, at most.
@@ -65,6 +66,7 @@ def _page(
         "form": upload or UploadForm(**fixed),
         "fetch": fetch or FetchForm(**fixed, prefix="fetch_"),
         "trouble": trouble,
+        "asked": [row for row in accounts if is_asked(row.platform)],
     }
     return render(request, "statements/statement_upload.html", context, status=status)
 
@@ -113,7 +115,7 @@ def _take_upload(request: MerchantRequest) -> HttpResponse:
         return _page(request, upload=form, status=422)
     _tell_imported(request, statement, is_new=statement.imported_at == now)
     if kind is StatementKind.FUND:
-        return _to_list(request, data["day"])
+        return _to_bills(request, data["day"])
     return _to_run(request, account_id=data["account"], day=data["day"])
 
 
@@ -136,6 +138,11 @@ def _to_list(request: MerchantRequest, day: date) -> HttpResponse:
     return redirect(f"{url}?month={day:%Y-%m}")
 
 
+def _to_bills(request: MerchantRequest, day: date) -> HttpResponse:
+    url = reverse("statements:statement_list", args=[request.merchant.slug])
+    return redirect(f"{url}?month={day:%Y-%m}")
+
+
 def _to_run(request: MerchantRequest, *, account_id: int, day: date) -> HttpResponse:
     """To the run that matches the bill as it is now, made if it is missing."""
     bill = current_statement(account_id=account_id, kind=StatementKind.TRADE.value, day=day)
@@ -155,7 +162,7 @@ def _to_run(request: MerchantRequest, *, account_id: int, day: date) -> HttpResp
 @merchant_view("reconciliation.manage")
 @require_http_methods(["GET", "HEAD", "POST"])
 def statement_fetch(request: MerchantRequest) -> HttpResponse:
-    """Ask the platform for one day's trade bill now, and match it. A reload of its answer leads to the form."""
+    """Ask the platform for one day's bill now, and match a trade bill. A reload of its answer leads to the form."""
     if request.method != "POST":
         url = reverse("statements:statement_upload", args=[request.merchant.slug])
         return redirect(f"{url}#fetch")
@@ -163,10 +170,11 @@ def statement_fetch(request: MerchantRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, fetch=form, status=422)
     account_id, day = form.cleaned_data["account"], form.cleaned_data["day"]
+    kind: StatementKind = form.cleaned_data["kind"]
     try:
         result = fetch_now(
             account_id=account_id,
-            kind=StatementKind.TRADE,
+            kind=kind,
             day=day,
             actor=request.actor(),
             now=clock.now(),
@@ -175,6 +183,8 @@ def statement_fetch(request: MerchantRequest) -> HttpResponse:
         form.add_error("day", error.message)
         return _page(request, fetch=form, status=422)
     _tell_fetched(request, result, day=day)
+    if kind is StatementKind.FUND:
+        return _to_bills(request, day)
     if result.state in {FetchState.IMPORTED, FetchState.EMPTY}:
         return _to_run(request, account_id=account_id, day=day)
     return _to_list(request, day)
@@ -191,9 +201,17 @@ def _tell_fetched(request: MerchantRequest, result: FetchResult, *, day: date) -
     elif result.state == FetchState.EMPTY:
         words = _("The platform says that there was nothing on %(day)s.")
         messages.info(request, words % {"day": day})
+    elif result.state == FetchState.ABSENT:
+        words = _("The platform has no bill of %(day)s yet; the portal keeps asking. %(reason)s")
+        messages.warning(request, words % {"day": day, "reason": result.detail})
+    elif result.again_at is not None:
+        words = _(
+            "The bill of %(day)s is made by asking about each payment and refund. Here it says how far that is."
+        )
+        messages.info(request, words % {"day": day})
     elif result.state == FetchState.WAITING:
         words = _(
-            "The bill of %(day)s is not ready yet. Bills come after 10:00 China time the next morning; the portal keeps asking."
+            "The bill of %(day)s is not ready yet. Bills come in the morning of the next day; the portal keeps asking."
         )
         messages.warning(request, words % {"day": day})
     else:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,14 +27,8 @@ from apps.reconciliation.models import (
 )
 from apps.reconciliation.wording import EXPLANATIONS, remark, when
 from apps.statements.models import StatementDay
-from apps.statements.selectors import days_known, list_versions, other_lines
-
-_MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
-
-
-def _month(request: MerchantRequest, default: date) -> date:
-    match = _MONTH.fullmatch(request.GET.get("month", ""))
-    return date(int(match[1]), int(match[2]), 1) if match else default.replace(day=1)
+from apps.statements.months import month_after, month_before, read_month
+from apps.statements.selectors import days_known, is_asked, list_versions, other_lines
 
 
 def _chips(request: MerchantRequest, form: FilterForm) -> list[dict[str, str]]:
@@ -64,7 +57,9 @@ def run_list(request: MerchantRequest) -> HttpResponse:
     form.is_valid()
     known = days_known()
     yesterday = clock.business_date(now) - timedelta(days=1)
-    month = _month(request, min(known[1], yesterday) if known else yesterday)
+    month = read_month(
+        request.GET.get("month", ""), default=min(known[1], yesterday) if known else yesterday
+    )
     rows = (
         selectors.list_month(
             month=month,
@@ -85,10 +80,8 @@ def run_list(request: MerchantRequest) -> HttpResponse:
         "matched_net": sum(row.matched_net_minor for row in rows),
         "open_count": sum(row.open_count for row in rows),
         "gap": sum(row.gap_minor for row in rows),
-        "newer": selectors.month_after(month)
-        if known and month < known[1].replace(day=1)
-        else None,
-        "older": selectors.month_before(month) if known and month > known[0] else None,
+        "newer": month_after(month) if known and month < known[1].replace(day=1) else None,
+        "older": month_before(month) if known and month > known[0] else None,
         "now": now,
         "yesterday": yesterday,
     }
@@ -177,6 +170,7 @@ def run_detail(request: MerchantRequest, run_id: int) -> HttpResponse:
         "versions": list_versions(account_id=run.account_id, day=run.day),
         "others": other_lines(run.statement) if run.statement else [],
         "form": ResolveForm(),
+        "is_asked": is_asked(run.account.platform),
     }
     return render_page(request, "reconciliation/run_detail.html", context)
 

@@ -1,6 +1,8 @@
 """Asking for refunds under the rule, sending them, and applying what the platforms say."""
 
 from apps.refunds.services.applying import apply_refund_result
+from apps.refunds.services.duplicates import refund_duplicate
+from apps.refunds.services.polling import poll_refund, refresh_refund
 from apps.refunds.services.requesting import (
     NotRefundable,
     OverRefund,
@@ -9,8 +11,9 @@ from apps.refunds.services.requesting import (
     request_refund,
     void_refund,
 )
+from apps.refunds.services.rounds import poll_refunds
 from apps.refunds.services.rules import set_rule
-from apps.refunds.services.sending import poll_refund, refresh_refund, send_refund
+from apps.refunds.services.sending import send_refund
 
 __all__ = [
     "NotRefundable",
@@ -18,7 +21,9 @@ __all__ = [
     "apply_refund_result",
     "cancel_refund",
     "poll_refund",
+    "poll_refunds",
     "refresh_refund",
+    "refund_duplicate",
     "release_refund",
     "request_refund",
     "send_refund",

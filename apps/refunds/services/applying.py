@@ -16,6 +16,7 @@ from apps.payments.models import Payment
 from apps.payments.services import ResultMismatch
 from apps.platforms.gateway import Outcome, RefundResult
 from apps.refunds.models import UNDER_WAY, Refund, RefundState
+from apps.refunds.selectors import refunded_before
 from apps.refunds.services.requesting import give_back_reserve, record_step
 
 
@@ -25,6 +26,22 @@ def _check(refund: Refund, result: RefundResult) -> None:
     ours = Money(refund.amount_minor, refund.currency)
     if result.amount is not None and result.amount != ours:
         raise ResultMismatch("amount", ours=ours.to_yuan(), theirs=result.amount.to_yuan())
+
+
+def would_change(refund: Refund, result: RefundResult) -> bool:
+    """Whether a word may change anything, going by the refund as it was loaded; what may must be applied."""
+    ours = Money(refund.amount_minor, refund.currency)
+    if result.refund_no != refund.refund_no or result.amount not in {None, ours}:
+        return True
+    if result.outcome is Outcome.PENDING:
+        return refund.state != _pending_state(result)
+    if result.outcome is Outcome.UNKNOWN:
+        return refund.state in {RefundState.READY, RefundState.QUEUED}
+    return True
+
+
+def _pending_state(result: RefundResult) -> RefundState:
+    return RefundState.ABNORMAL if result.code == "ABNORMAL" else RefundState.PROCESSING
 
 
 def _reserve_again(refund: Refund) -> None:
@@ -88,7 +105,7 @@ def _move(refund: Refund, result: RefundResult, *, now: datetime) -> RefundState
     rows = Refund.objects.filter(pk=refund.pk)
     words = {"code_text": result.code[:64], "message": result.message[:300]}
     if result.outcome is Outcome.PENDING:
-        state = RefundState.ABNORMAL if result.code == "ABNORMAL" else RefundState.PROCESSING
+        state = _pending_state(result)
         changed = (
             rows.filter(state__in=UNDER_WAY)
             .exclude(state=state)
@@ -122,6 +139,9 @@ def apply_refund_result(
     """
     refund = Refund.objects.select_related("payment").get(pk=refund_id)
     _check(refund, result)
+    if result.assumes is not None and refunded_before(refund) != result.assumes:
+        # Another refund has moved since this one was asked about, perhaps one of the same size: the sums tell nothing.
+        return False
     if result.outcome is Outcome.SUCCEEDED:
         state = RefundState.SUCCEEDED if _succeed(refund, result, now=now) else None
     else:

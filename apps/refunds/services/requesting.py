@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Sum
@@ -107,17 +108,10 @@ def request_refund(
     rule = current_rule()
     total = weighed(payment, amount)
     waits = must_wait(rule, total)
-    fee_minor = _fee_back(payment, amount)
-    payment.refund_reserved_minor += amount.minor
-    payment.save(update_fields=["refund_reserved_minor"])
-    refund = Refund.objects.create(
-        payment=payment,
-        store_id=payment.store_id,
-        account_id=payment.account_id,
+    refund = reserve(
+        payment,
+        amount=amount,
         refund_no=refund_no or new_number("R", now),
-        amount_minor=amount.minor,
-        currency=amount.currency,
-        fee_minor=fee_minor,
         reason=reason,
         state=RefundState.WAITING if waits else RefundState.READY,
         requested_by=member,
@@ -143,6 +137,23 @@ def request_refund(
         refund.save(update_fields=["approval"])
     else:
         enqueue_send(refund, due_at=now)
+    return refund
+
+
+def reserve(payment: Payment, *, amount: Money, **facts: Any) -> Refund:
+    """Hold the amount on the payment, whose row must be locked, and write its refund."""
+    fee_minor = _fee_back(payment, amount)
+    payment.refund_reserved_minor += amount.minor
+    payment.save(update_fields=["refund_reserved_minor"])
+    refund: Refund = Refund.objects.create(
+        payment=payment,
+        store_id=payment.store_id,
+        account_id=payment.account_id,
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        fee_minor=fee_minor,
+        **facts,
+    )
     return refund
 
 

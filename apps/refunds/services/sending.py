@@ -1,36 +1,34 @@
-"""Sending refunds and following them until they are final."""
+"""Sending refunds; ``polling`` follows them until they are final."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
 
 from apps.core import outbox
 from apps.core.audit import Actor
 from apps.core.money import Money
-from apps.payments.services import ResultMismatch
+from apps.core.outbox import PutOff
 from apps.platforms import messages
 from apps.platforms.gateway import (
+    AskedTooOften,
     NotSupported,
-    OrderNotFound,
     Outcome,
+    PlatformGateway,
     PlatformRejected,
     PlatformUnavailable,
     RefundRequest,
     RefundResult,
 )
-from apps.platforms.services import gateway_of, notify_url
-from apps.refunds.models import UNDER_WAY, Refund, RefundState
-from apps.refunds.selectors import refund_ref
+from apps.platforms.services import gateway_of, notify_url, pacing
+from apps.platforms.services.asking import talk
+from apps.platforms.services.pacing import Tally
+from apps.refunds.models import Refund, RefundState
+from apps.refunds.selectors import refunded_before
 from apps.refunds.services.applying import apply_refund_result, queue_refund
-from apps.refunds.services.requesting import enqueue_send
-
-#: A refund that waits for the platform's balance is sent again after this.
-QUEUE_WAIT = timedelta(minutes=10)
-#: Waits between two looks at a refund under way; the last repeats. Wallet refunds take seconds, cards days.
-POLL_WAITS = tuple(timedelta(seconds=s) for s in (5, 10, 20, 60, 300, 600, 1200, 1800))
+from apps.refunds.services.polling import converse, next_wait
+from apps.refunds.services.timing import QUEUE_WAIT
 
 SYSTEM = Actor.system("refunds")
 
@@ -45,32 +43,42 @@ def _result(refund: Refund, outcome: Outcome, code: str, message: str) -> Refund
     )
 
 
-def _next_look(refund: Refund, *, now: datetime) -> datetime:
-    return now + POLL_WAITS[min(refund.poll_count, len(POLL_WAITS) - 1)]
-
-
-def _follow(refund: Refund, *, now: datetime) -> None:
+def _follow(refund: Refund, *, state: RefundState, now: datetime) -> None:
+    """Have it asked about, as soon as is sensible for a refund in this state."""
     outbox.enqueue(
         task="refunds.poll",
         merchant_id=refund.merchant_id,
         subject_id=refund.pk,
-        due_at=_next_look(refund, now=now),
+        due_at=now + next_wait(refund, state=state, now=now),
     )
 
 
 def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
-    """Send a refund that may be sent; harmless to repeat, since the number stays. Returns when to send again."""
+    """Send a refund that may be sent; harmless to repeat, since the number stays. Returns when to send again.
+
+    Raises PutOff while the account's platform is not to be asked.
+    """
     refund = Refund.objects.select_related("payment", "account").filter(pk=refund_id).first()
     sendable = (RefundState.READY, RefundState.QUEUED, RefundState.UNKNOWN)
     if refund is None or refund.state not in sendable:
         return None
-    if refund.sent_at is None:
-        refund.sent_at = now
-        with transaction.atomic():
-            Refund.objects.filter(pk=refund.pk).update(sent_at=now)
-            # Before the call: whatever becomes of this process, the refund is asked about.
-            _follow(refund, now=now)
-    elif not _never_arrived(refund, now=now):
+    admission = pacing.take_one(refund.account, now=now)
+    if not admission.calls:
+        raise PutOff(until=admission.again_at, reason=admission.reason)
+    tally = Tally()
+    try:
+        return _send(refund, tally, now=now)
+    finally:
+        pacing.report({refund.account_id: tally}, now=now)
+
+
+def _send(refund: Refund, tally: Tally, *, now: datetime) -> datetime | None:
+    gateway = gateway_of(
+        refund.account,
+        terminal_id=refund.payment.terminal_id,
+        began_at=refund.payment.created_at,
+    )
+    if not _is_first(refund, now=now) and not _never_arrived(refund, gateway, tally, now=now):
         # An earlier call may have worked though its answer was lost; only if the platform knows nothing of it may a
         # refusal of this one be taken as final.
         return now + QUEUE_WAIT if refund.state == RefundState.QUEUED else None
@@ -82,16 +90,22 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
         order_amount=Money(payment.amount_minor, payment.currency),
         reason=refund.reason,
         notify_url=notify_url(refund.account),
-        began_at=refund.sent_at,
+        began_at=refund.sent_at or now,
         payment_began_at=payment.created_at,
         paid_at=payment.paid_at,
         platform_trade_no=payment.platform_trade_no or None,
+        refunded_before=refunded_before(refund),
     )
     try:
-        result = gateway_of(refund.account).refund(request)
+        result = gateway.refund(request)
+        tally.hear(usable=True)
     except PlatformUnavailable as error:
+        tally.hear(usable=isinstance(error, AskedTooOften), code=error.code)
         result = _result(refund, Outcome.UNKNOWN, error.code, error.message)
+        # Nobody knows whether it arrived, so it is asked about sooner than one that was accepted.
+        _follow(refund, state=RefundState.UNKNOWN, now=now)
     except PlatformRejected as error:
+        tally.hear(usable=True)
         plain = str(messages.explain(payment.platform, error.code, fallback=error.message))
         if error.retry_same:
             queue_refund(refund_id=refund.pk, code=error.code, message=plain, now=now, actor=SYSTEM)
@@ -103,60 +117,29 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
     return None
 
 
-def _never_arrived(refund: Refund, *, now: datetime) -> bool:
-    """Whether the platform says that it never accepted this refund; any other word of it is applied."""
-    try:
-        result = gateway_of(refund.account).query_refund(refund_ref(refund))
-    except OrderNotFound:
-        return True
-    except (PlatformUnavailable, PlatformRejected):
+def _is_first(refund: Refund, *, now: datetime) -> bool:
+    """Whether nobody has sent it before; then this moment becomes its time, before the call and for all repeats.
+
+    Two workers at once must not give it two times: UnionPay knows a refund by number and time together.
+    """
+    if refund.sent_at is not None:
         return False
-    apply_refund_result(refund_id=refund.pk, result=result, via="query", now=now, actor=SYSTEM)
-    return False
+    with transaction.atomic():
+        first = Refund.objects.filter(pk=refund.pk, sent_at__isnull=True).update(sent_at=now)
+        refund.refresh_from_db(fields=["sent_at"])
+        if first:
+            # Before the call: whatever becomes of this process, the refund is asked about.
+            _follow(refund, state=RefundState.PROCESSING, now=now)
+    return bool(first)
 
 
-def _look(refund: Refund, *, now: datetime, via: str) -> None:
-    trouble = ""
-    try:
-        result = gateway_of(refund.account).query_refund(refund_ref(refund))
-    except OrderNotFound:
-        # Never accepted: sending again under the same number cannot pay twice.
-        if refund.state in {RefundState.READY, RefundState.UNKNOWN, RefundState.QUEUED}:
-            wait = QUEUE_WAIT if refund.state == RefundState.QUEUED else timedelta(0)
-            enqueue_send(refund, due_at=now + wait)
-    except PlatformUnavailable as error:
-        trouble = error.message
-    except PlatformRejected as error:
-        trouble = str(error)
-    else:
-        try:
-            apply_refund_result(
-                refund_id=refund.pk, result=result, via=via, now=now, actor=Actor.system(via)
-            )
-        except ResultMismatch as error:
-            trouble = str(error)
-    rows = Refund.objects.filter(pk=refund.pk)
-    rows.update(poll_count=F("poll_count") + 1)
-    if trouble:
-        rows.update(message=trouble[:300])
-
-
-def poll_refund(*, refund_id: int, now: datetime) -> datetime | None:
-    """One look at a refund under way; returns when to look again, None when it is final."""
-    refund = Refund.objects.select_related("payment", "account").filter(pk=refund_id).first()
-    if refund is None or refund.state not in UNDER_WAY:
-        return None
-    _look(refund, now=now, via="poll")
-    refund.refresh_from_db()
-    if refund.state not in UNDER_WAY:
-        return None
-    return _next_look(refund, now=now)
-
-
-def refresh_refund(*, refund_id: int, now: datetime) -> Refund:
-    """Ask the platform about a refund under way now."""
-    refund = Refund.objects.select_related("payment", "account").get(pk=refund_id)
-    if refund.state in UNDER_WAY and refund.sent_at is not None:
-        _look(refund, now=now, via="query")
-        refund.refresh_from_db()
-    return refund
+def _never_arrived(
+    refund: Refund, gateway: PlatformGateway, tally: Tally, *, now: datetime
+) -> bool:
+    """Whether the platform says that it never accepted this refund; any other word of it is applied."""
+    word = talk(gateway, converse(refund), tally)
+    if word.result is not None:
+        apply_refund_result(
+            refund_id=refund.pk, result=word.result, via="query", now=now, actor=SYSTEM
+        )
+    return word.missing

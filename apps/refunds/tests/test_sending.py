@@ -23,6 +23,7 @@ from apps.platforms.gateway import (
     RefundRequest,
     RefundResult,
 )
+from apps.platforms.services import rounds
 from apps.refunds import services
 from apps.refunds.models import Refund, RefundState
 from apps.refunds.services import sending
@@ -60,6 +61,9 @@ class Platform:
             raise OrderNotFound("unknown", code="RESOURCE_NOT_EXISTS")
         return self._word(refund_no, Outcome.SUCCEEDED)
 
+    async def query_refund_async(self, ref: RefundRef) -> RefundResult:
+        return self.query_refund(ref)
+
     def _word(self, refund_no: str, outcome: Outcome) -> RefundResult:
         return RefundResult(
             outcome=outcome,
@@ -79,7 +83,8 @@ def shop(db: None) -> Iterator[Shop]:
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Platform:
     platform = Platform()
-    monkeypatch.setattr(sending, "gateway_of", lambda _account: platform)
+    monkeypatch.setattr(sending, "gateway_of", lambda _account, **_caller: platform)
+    monkeypatch.setattr(rounds, "gateways_of", lambda callers: [platform] * len(callers))
     return platform
 
 

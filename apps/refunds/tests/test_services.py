@@ -238,6 +238,22 @@ def test_another_amount_from_the_platform_changes_nothing(
     assert JournalEntry.objects.filter(kind="refund").count() == 0
 
 
+def test_a_word_told_from_sums_counts_only_while_they_are_as_they_were(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    """Asked about the first part, while a second one of the same size is made: the sum that grew is the second's."""
+    payment = make_paid(shop, account, minor=10_000)
+    first = ask(shop, payment, 4_000)
+    nothing_else = Money(0)
+    second = ask(shop, payment, 4_000)
+    assert not apply(first, Outcome.SUCCEEDED, assumes=nothing_else)
+    assert apply(second, Outcome.SUCCEEDED)
+    assert not apply(first, Outcome.SUCCEEDED, assumes=nothing_else)
+    assert reserved(payment) == (8_000, 4_000)
+    assert apply(first, Outcome.SUCCEEDED, assumes=Money(4_000))
+    assert reserved(payment) == (8_000, 8_000)
+
+
 class TestFourEyes:
     """Requester ≠ approver, in the service and in the database; what was confirmed is what is sent."""
 

@@ -24,6 +24,11 @@ class PaymentCard:
         return self.payment.amount_minor - self.payment.refund_reserved_minor
 
     @property
+    def automatic(self) -> Refund | None:
+        """The refund that the portal made by itself, since the order had been paid before."""
+        return next((refund for refund in self.refunds if refund.is_automatic), None)
+
+    @property
     def is_open(self) -> bool:
         """Whether the platform may still say something new."""
         return self.payment.state in OPEN_STATES
@@ -46,22 +51,33 @@ class OrderStory:
 
     @property
     def paid(self) -> PaymentCard | None:
-        """The payment that paid the order."""
-        return next((card for card in self.payments if card.payment.state == "succeeded"), None)
+        """The payment that paid the order: of several, one that the portal does not give back by itself."""
+        return min(self._paid, key=lambda card: card.automatic is not None, default=None)
+
+    @property
+    def _paid(self) -> list[PaymentCard]:
+        return [card for card in self.payments if card.payment.state == PaymentState.SUCCEEDED]
+
+    @property
+    def too_much(self) -> list[PaymentCard]:
+        """The payments beyond the one that paid the order, unless so much went back that only one is left."""
+        given_back = [card for card in self._paid if card.automatic is not None]
+        return given_back or [card for card in self._paid if card.left_minor][1:]
+
+    @property
+    def _counted(self) -> list[PaymentCard]:
+        """What was paid, without what the portal gives back by itself: that is not the shop's."""
+        return [card for card in self._paid if card.automatic is None]
 
     @property
     def refunded_minor(self) -> int:
-        """What went back to the customer so far, in fen."""
-        return sum(card.payment.refunded_minor for card in self.payments)
+        """What went back to the customer so far, in fen, of what was not paid twice."""
+        return sum(card.payment.refunded_minor for card in self._counted)
 
     @property
     def state(self) -> str:
         """The order's state, and for a paid one how much of it went back."""
-        paid = sum(
-            card.payment.amount_minor
-            for card in self.payments
-            if card.payment.state == PaymentState.SUCCEEDED
-        )
+        paid = sum(card.payment.amount_minor for card in self._counted)
         if paid and self.refunded_minor >= paid:
             return "refunded"
         return "partly_refunded" if self.refunded_minor else self.order.state
@@ -71,7 +87,7 @@ def order_story(order_id: int) -> OrderStory | None:
     """An order of the stores in scope with all that belongs to it, or None. Four queries."""
     order = (
         Order.objects.visible()
-        .select_related("store", "code__scenario")
+        .select_related("store", "code__scenario", "terminal", "taken_by")
         .filter(pk=order_id)
         .first()
     )

@@ -94,6 +94,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("created_at_asia_shanghai", _("Created"), _time("created_at"), zoned=True),
     Column("done_at_asia_shanghai", _("Paid or refunded"), _time("done_at"), zoned=True),
     Column("business_date", _("Business day"), "t.booked_date::text"),
+    Column("terminal", _("Terminal"), _text("m.name")),
 )
 
 _INNER: Final = (
@@ -118,6 +119,7 @@ _INNER: Final = (
     "created_at",
     "done_at",
     "booked_date",
+    "terminal_id",
 )
 
 
@@ -166,6 +168,7 @@ def _statement(filters: TransactionFilters, headers: str) -> tuple[str, list[Any
         " LEFT JOIN platforms_platformaccount a ON a.id = t.account_id AND a.merchant_id = t.merchant_id"
         " LEFT JOIN qrcodes_qrcode c ON c.id = t.code_id AND c.merchant_id = t.merchant_id"
         " LEFT JOIN qrcodes_scenario n ON n.id = c.scenario_id AND n.merchant_id = t.merchant_id"
+        " LEFT JOIN merchants_terminal m ON m.id = t.terminal_id AND m.merchant_id = t.merchant_id"
         " ORDER BY t.created_at, t.key)"
         f" TO STDOUT WITH (FORMAT csv, FORCE_QUOTE ({quoted}))"
     )

@@ -16,12 +16,14 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.core.audit import Actor
 from apps.core.models import AuditEvent
 from apps.core.money import Money
 from apps.core.tenancy import NoScope, Scope, current_scope, enter_scope
 from apps.merchants.models import Store
+from apps.merchants.services import add_terminal
 from apps.merchants.tests.factories import NOW, inside, make_shop
-from apps.payments.models import Order
+from apps.payments.models import Order, Payment
 from apps.payments.tests.factories import make_account, make_paid
 from apps.reports import services
 from apps.reports.selectors import TransactionFilters, sum_transactions
@@ -62,7 +64,7 @@ class TestShape:
         assert cells[7:11] == ["12.50", "12.50", "0.08", "CNY"]
         assert cells[11] == "一号店"
         assert cells[13] == '\'+1 "茶", 热 大杯'
-        assert cells[16:] == ["2026-11-24 11:56:00", "2026-11-24 11:56:00", "2026-11-24"]
+        assert cells[16:] == ["2026-11-24 11:56:00", "2026-11-24 11:56:00", "2026-11-24", ""]
 
     def test_the_file_for_programs(self, books: Books) -> None:
         with inside(books.shop):
@@ -87,6 +89,20 @@ class TestShape:
         assert refund["payment_number"] == books.paid.order_no
         assert (unpaid["amount_yuan"], unpaid["moved_yuan"]) == ("7.00", "0.00")
         assert (unpaid["done_at_asia_shanghai"], unpaid["business_date"]) == ("", "")
+
+    def test_the_last_column_is_the_terminal_of_a_payment_and_of_its_refund(
+        self, books: Books
+    ) -> None:
+        with inside(books.shop):
+            terminal = add_terminal(
+                store_id=books.shop.store.pk, name="=1号机", actor=Actor("t"), now=NOW
+            )
+            Payment.objects.filter(pk=books.paid.pk).update(terminal=terminal)
+            rows = table(whole(TransactionFilters(), headers="machine"))
+            titles = list(table(whole(TransactionFilters(), headers="en"))[0])
+        assert list(rows[0])[-1] == "terminal"
+        assert [row["terminal"] for row in rows] == ["", "'=1号机", "", "", "'=1号机"]
+        assert titles[-1] == "Terminal"
 
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", " =", "＝", "＋", "－", "＠"])
     def test_no_text_becomes_a_formula(self, books: Books, start: str) -> None:

@@ -15,13 +15,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.core import clock
 from apps.core.htmx import render_page
 from apps.core.logging import redact
+from apps.core.templatetags.portal import money, platform_label
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.payments import services as payments
-from apps.payments.models import OrderState, PaymentState
+from apps.payments.models import OrderState
 from apps.payments.selectors import get_order, get_payment
+from apps.refunds.models import UNDER_WAY, RefundState
 from apps.refunds.selectors import rules_of
 from apps.reports import timeline, wording
-from apps.reports.selectors import PaymentCard, order_story
+from apps.reports.selectors import OrderStory, PaymentCard, order_story
 from apps.reports.views.rows import english
 
 
@@ -63,11 +65,18 @@ def _raw(card: PaymentCard) -> str:
     return redact(json.dumps(facts, ensure_ascii=False, indent=2))
 
 
+def _wallet(card: PaymentCard) -> str:
+    """Who paid, where it was not the platform itself."""
+    payment = card.payment
+    return platform_label(payment.wallet) if payment.wallet not in {"", payment.platform} else ""
+
+
 def _card(request: MerchantRequest, card: PaymentCard, rules: dict[int, str]) -> dict[str, Any]:
     return {
         "card": card,
         "payment": card.payment,
         "way": wording.product_words(card.payment.product),
+        "wallet": _wallet(card),
         "refund_url": _refund_url(request, card),
         "refunds": [
             {"row": row, "stops": timeline.way_of(row), "rule": rules[row.pk]}
@@ -75,6 +84,30 @@ def _card(request: MerchantRequest, card: PaymentCard, rules: dict[int, str]) ->
         ],
         "raw": _raw(card),
     }
+
+
+def _too_much(story: OrderStory) -> dict[str, str]:
+    """What is said about an order that was paid more than once: ``tone`` and ``text``; empty where there is nothing to say."""
+    cards = story.too_much
+    if not cards:
+        return {}
+    words = {"amount": money(sum(card.payment.amount_minor for card in cards))}
+    states = {card.automatic.state if card.automatic else "" for card in cards}
+    if states == {RefundState.SUCCEEDED}:
+        text = _("The customer paid twice. %(amount)s went back by itself.")
+        return {"tone": "info", "text": text % words}
+    if states <= {RefundState.SUCCEEDED, *UNDER_WAY} - {RefundState.ABNORMAL}:
+        text = _(
+            "The customer paid twice. %(amount)s goes back by itself; you need not do anything."
+        )
+        return {"tone": "info", "text": text % words}
+    if "" in states:
+        text = _("This order was paid more than once. Please refund what is too much.")
+        return {"tone": "bad", "text": text}
+    text = _(
+        "The customer paid twice, but the platform did not give %(amount)s back. Please settle it with the customer."
+    )
+    return {"tone": "bad", "text": text % words}
 
 
 @require_GET
@@ -102,7 +135,7 @@ def order_detail(request: MerchantRequest, order_id: int) -> HttpResponse:
         ),
         "may_act": may_act,
         "may_close": may_act and order.state == OrderState.OPEN,
-        "second": sum(c.payment.state == PaymentState.SUCCEEDED for c in story.payments) > 1,
+        "too_much": _too_much(story),
         "day_starts_at": request.merchant.day_starts_at,
         "live_ids": " ".join(f"payment:{card.payment.pk}" for card in story.payments),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -16,8 +17,10 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.simulator import clock, faults, keys
-from apps.simulator.alipay import methods, signing
-from apps.simulator.alipay.wire import BusinessRefusal, GatewayRefusal
+from apps.simulator.alipay import certificates, methods, signing
+from apps.simulator.alipay.calls import Call, OAuthRefusal
+from apps.simulator.alipay.trades import page_pay
+from apps.simulator.alipay.wire import BusinessRefusal, GatewayRefusal, fen, yuan
 from apps.simulator.models import Merchant, Order, Platform
 
 CHARSETS = {"utf-8": "utf-8", "gbk": "gbk", "gb2312": "gbk", "gb18030": "gb18030"}
@@ -68,7 +71,7 @@ def _charset(query: dict[bytes, bytes]) -> str:
     return CHARSETS[named]
 
 
-def read_call(fields: dict[bytes, bytes], *, charset: str, now: datetime) -> methods.Call:
+def read_call(fields: dict[bytes, bytes], *, charset: str, now: datetime) -> Call:
     """Check the common parameters and the signature. Raises GatewayRefusal.
 
     The signature is checked over the raw bytes, so text in a wrong charset still passes it and
@@ -96,13 +99,14 @@ def read_call(fields: dict[bytes, bytes], *, charset: str, now: datetime) -> met
     merchant = Merchant.objects.filter(platform=Platform.ALIPAY, app_id=params["app_id"]).first()
     if merchant is None:
         raise GatewayRefusal("40002", "isv.invalid-app-id", "无效的AppID参数")
+    _check_serials(merchant, params)
     if not keys.rsa_verify(
         merchant.config["app_public_key"], signing.request_text(fields), params["sign"]
     ):
         raise GatewayRefusal(
             "40002", "isv.invalid-signature", "验签出错，请检查签名、密钥与字符集是否匹配"
         )
-    return methods.Call(
+    return Call(
         merchant=merchant,
         method=method,
         params=params,
@@ -110,6 +114,23 @@ def read_call(fields: dict[bytes, bytes], *, charset: str, now: datetime) -> met
         charset="utf-8" if charset == "utf-8" else "GBK",
         now=now,
     )
+
+
+def _check_serials(merchant: Merchant, params: dict[str, str]) -> None:
+    """In certificate mode a call names both certificates; the sub_codes of a wrong one are UNVERIFIED."""
+    config = merchant.config
+    if not certificates.in_use(config):
+        return
+    wanted = {
+        "app_cert_sn": certificates.serial_of(config["app_certificate"]),
+        "alipay_root_cert_sn": certificates.root_serial_of(config["alipay_root_certificate"]),
+    }
+    for name, serial in wanted.items():
+        spelled = name.replace("_", "-")
+        if not params.get(name):
+            raise GatewayRefusal("40001", f"isv.missing-{spelled}", f"缺少参数：{name}")
+        if params[name] != serial:
+            raise GatewayRefusal("40002", f"isv.invalid-{spelled}", "证书序列号与应用不匹配")
 
 
 def _biz(text: str) -> dict[str, Any]:
@@ -124,16 +145,11 @@ def _biz(text: str) -> dict[str, Any]:
     return biz
 
 
-def _api(request: HttpRequest, call: methods.Call) -> HttpResponse:
-    path = f"{request.path}/{call.method}"  # faults may be limited to one method
-
-    def fault(key: str) -> dict[str, Any] | None:
-        return faults.take(key, platform=Platform.ALIPAY, path=path)
-
-    if fault("http_500") is not None:
+def _api(request: HttpRequest, call: Call) -> HttpResponse:
+    if call.fault("http_500") is not None:
         return HttpResponse("<h1>500 Internal Server Error</h1>", status=500)
     node = call.method.replace(".", "_") + "_response"
-    if fault("rate_limited") is not None:
+    if call.fault("rate_limited") is not None:
         fields: dict[str, Any] = LIMITED
     else:
         try:
@@ -142,24 +158,45 @@ def _api(request: HttpRequest, call: methods.Call) -> HttpResponse:
                 fields = {"code": "10000", "msg": "Success", **fields}
         except BusinessRefusal as refusal:
             fields = refusal.fields
-        except methods.OAuthRefusal as refusal:
+        except OAuthRefusal as refusal:
             node, fields = "error_response", refusal.fields
-    slow = fault("slow")
+    slow = call.fault("slow")
     if slow is not None:
         time.sleep(float(slow["seconds"]))
-    lost = fault("lost_after_commit")
+    lost = call.fault("lost_after_commit")
     if lost is not None:
         return faults.lost_response(lost)
-    text = signing.answer_json(fields)
-    stranger = fault("wrong_signature") is not None
-    signature = signing.sign(
-        text,
-        private_key=keys.stranger_key()
-        if stranger
-        else call.merchant.config["platform_private_key"],
-        charset=call.charset,
-    )
-    return _answer(f'{{"{node}":{text},"sign":"{signature}"}}', call.charset)
+    text = signing.answer_json(_lying(call, fields))
+    signer = _signer(call)
+    signature = signing.sign(text, private_key=signer.private_key, charset=call.charset)
+    serial = f',"alipay_cert_sn":"{signer.serial}"' if signer.serial else ""
+    return _answer(f'{{"{node}":{text}{serial},"sign":"{signature}"}}', call.charset)
+
+
+def _lying(call: Call, fields: dict[str, Any]) -> dict[str, Any]:
+    """The faults other_amount and other_merchant: a true signature under what is not true."""
+    told = dict(fields)
+    if "total_amount" in told:
+        more = call.fault("other_amount")
+        if more is not None:
+            told["total_amount"] = yuan(
+                fen(told["total_amount"], "total_amount") + int(more["fen"])
+            )
+    if "out_trade_no" in told and call.fault("other_merchant") is not None:
+        told["out_trade_no"] = "P00000000000"
+    return told
+
+
+def _signer(call: Call) -> certificates.Signer:
+    """Who signs this answer. Faults: wrong_signature, foreign_certificate, expired_certificate."""
+    signer = certificates.signer_of(call.merchant.config)
+    if call.fault("wrong_signature") is not None:
+        return replace(signer, private_key=keys.stranger_key())
+    if signer.serial and call.fault("foreign_certificate") is not None:
+        return certificates.foreign_signer()
+    if signer.serial and call.fault("expired_certificate") is not None:
+        return certificates.expired_signer(call.merchant.config)
+    return signer
 
 
 def _answer(text: str, charset: str) -> HttpResponse:
@@ -168,10 +205,10 @@ def _answer(text: str, charset: str) -> HttpResponse:
     )
 
 
-def _page(request: HttpRequest, call: methods.Call) -> HttpResponse:
+def _page(request: HttpRequest, call: Call) -> HttpResponse:
     """wap.pay and page.pay: send the browser on to the cashier, or tell it why not."""
     try:
-        order = methods.page_pay(call)
+        order = page_pay(call)
     except BusinessRefusal as refusal:
         return render(
             request,

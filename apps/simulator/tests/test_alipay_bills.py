@@ -16,7 +16,7 @@ from apps.simulator import books, clock, faults, merchants
 from apps.simulator.alipay import bills
 from apps.simulator.models import BillFile, Merchant, Order, Product
 from apps.simulator.payers import DEFAULT_PAYER
-from apps.simulator.tests.test_alipay_gateway import Shop
+from apps.simulator.tests.alipay_client import Shop
 
 pytestmark = pytest.mark.django_db
 DAY = date(2026, 5, 1)

@@ -6,20 +6,18 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, quote_plus, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from django.test import Client
-from typing_extensions import override
 
 from apps.simulator import books, clock, faults, merchants, notifications
 from apps.simulator.alipay import signing
 from apps.simulator.models import (
     Fault,
-    Merchant,
     Notice,
     NoticeKind,
     OAuthCode,
@@ -30,87 +28,10 @@ from apps.simulator.models import (
     Refund,
 )
 from apps.simulator.payers import DEFAULT_PAYER
+from apps.simulator.tests.alipay_client import Shop, encode
 
 pytestmark = pytest.mark.django_db
 NOTIFY = "http://localhost:8000/notify/alipay/x"
-
-
-class Shop:
-    """A merchant's own client, written on ``cryptography`` alone."""
-
-    def __init__(self, merchant: Merchant) -> None:
-        self.merchant = merchant
-        key = serialization.load_pem_private_key(
-            merchant.config["private_key"].encode(), password=None
-        )
-        public = serialization.load_pem_public_key(merchant.config["alipay_public_key"].encode())
-        assert isinstance(key, rsa.RSAPrivateKey)
-        assert isinstance(public, rsa.RSAPublicKey)
-        self.key, self.public, self.http = key, public, Client()
-        self.raw = b""
-
-    @override
-    def __repr__(self) -> str:
-        return f"<Shop {self.merchant}>"
-
-    def common(self, method: str, **more: str) -> dict[str, str]:
-        """The common parameters, unsigned."""
-        return {
-            "app_id": self.merchant.app_id,
-            "method": method,
-            "charset": "utf-8",
-            "sign_type": "RSA2",
-            "timestamp": "2026-05-01 10:00:00",
-            "version": "1.0",
-            **more,
-        }
-
-    def signed(self, params: dict[str, str], charset: str = "utf-8") -> dict[str, str]:
-        """The parameters with their signature."""
-        text = "&".join(f"{key}={params[key]}" for key in sorted(params) if params[key])
-        raw = self.key.sign(text.encode(charset), padding.PKCS1v15(), hashes.SHA256())
-        return {**params, "sign": base64.b64encode(raw).decode()}
-
-    def send(self, params: dict[str, str], charset: str = "utf-8") -> Any:
-        """POST: common parameters in the query, biz_content in the body. Returns the JSON."""
-        query = dict(params)
-        body = {key: query.pop(key) for key in ("biz_content",) if key in query}
-        response = self.http.post(
-            "/alipay/gateway.do?" + encode(query, charset),
-            data=encode(body, charset),
-            content_type="application/x-www-form-urlencoded",
-        )
-        self.raw = response.content
-        self.response = response
-        return json.loads(response.content.decode(charset))
-
-    def call(self, method: str, biz: dict[str, Any] | None = None, **more: str) -> dict[str, Any]:
-        """One call; checks the answer's signature over the raw substring, then returns the node."""
-        content = {} if biz is None else {"biz_content": json.dumps(biz, ensure_ascii=False)}
-        answer = self.send(self.signed({**self.common(method, **more), **content}))
-        node = method.replace(".", "_") + "_response"
-        self.check(self.raw, node, answer["sign"])
-        fields: dict[str, Any] = answer[node]
-        return fields
-
-    def check(self, raw: bytes, node: str, signature: str) -> None:
-        """Raise InvalidSignature unless the node's exact bytes are signed by the platform."""
-        start = raw.index(f'"{node}":'.encode()) + len(node) + 3
-        end = raw.rindex(b',"sign":"')
-        self.public.verify(
-            base64.b64decode(signature), raw[start:end], padding.PKCS1v15(), hashes.SHA256()
-        )
-
-
-def encode(fields: dict[str, str], charset: str) -> str:
-    """Form encoding in a charset."""
-    return "&".join(f"{key}={quote_plus(value.encode(charset))}" for key, value in fields.items())
-
-
-@pytest.fixture
-def shop() -> Shop:
-    """A merchant at the simulated Alipay."""
-    return Shop(merchants.create_merchant(platform="alipay", name="一号店", now=clock.now()))
 
 
 def paid_trade(shop: Shop, number: str = "P1", amount: str = "25.00") -> dict[str, Any]:

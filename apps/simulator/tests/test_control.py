@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.simulator import keys
+from apps.simulator import books, keys
 from apps.simulator.models import Fault, Merchant, Notice, Order, Refund
+from apps.simulator.tests.unionpay_client import UnionClient
 from apps.simulator.tests.wechat_client import WechatClient
 
 
@@ -66,8 +67,48 @@ def test_an_alipay_merchant_gets_its_credentials(db: None) -> None:
     assert keys.rsa_verify(body["alipay_public_key"], b"x", signature)
 
 
+def test_a_unionpay_merchant_its_history_and_a_payment(db: None) -> None:
+    body = call("POST", "merchants", {"platform": "unionpay", "name": "x", "rate_ppm": 3800}).json()
+    assert set(body) == {
+        *("platform", "merchant_no", "app_id", "name", "rate_ppm", "certificate"),
+        *("certificate_password", "root_certificate", "middle_certificate"),
+    }
+    named = {"platform": "unionpay", "merchant_no": body["merchant_no"]}
+    past = {
+        "out_trade_no": "P2026000001",
+        "trade_no": "512209110416475616528",
+        "product": "barcode",
+        "amount_fen": 10000,
+        "paid_at": "2026-05-01T10:00:00+08:00",
+    }
+    back = {
+        "out_trade_no": "P2026000001",
+        "out_refund_no": "R2026000001",
+        "refund_no": "512209110416475616529",
+        "amount_fen": 4000,
+        "accepted_at": "2026-05-01T11:00:00+08:00",
+        "finished_at": "2026-05-01T11:00:05+08:00",
+    }
+    made = call("POST", "books/bulk", {**named, "payments": [past], "refunds": [back]}).json()
+    assert made == {"payments": 1, "refunds": 1}
+    UnionClient(body).apply_qr("P2026000002", 1234)
+    paid = call("POST", "pay", {**named, "out_trade_no": "P2026000002", "payer": "hua"}).json()
+    assert (paid["state"], paid["payer_id"]) == ("PAID", "621626*********2222")
+    query = f"platform=unionpay&merchant_no={body['merchant_no']}"
+    assert call("GET", f"books?{query}&date=2026-05-01").json()["totals"] == {
+        "paid_count": 1,
+        "paid_fen": 10000,
+        "refunded_count": 1,
+        "refunded_fen": 4000,
+        "fee_fen": 38 - 15,
+    }
+    assert len(call("GET", f"books?{query}").json()["payments"]) == 2
+    page = Client().get("/control/").content.decode()
+    assert body["certificate_password"] in page
+
+
 @pytest.mark.parametrize(
-    "body", [{"platform": "unionpay"}, {"platform": "wechatpay", "key_mode": "x"}, {}]
+    "body", [{"platform": "paypal"}, {"platform": "wechatpay", "key_mode": "x"}, {}]
 )
 def test_bad_merchants(db: None, body: dict[str, Any]) -> None:
     assert call("POST", "merchants", body).status_code == 400
@@ -87,6 +128,28 @@ class TestPaying:
         }
         assert call("POST", "cancel", names).json()["state"] == "WAITING"
         assert call("POST", "pay", {**names, "payer": "hua"}).json()["state"] == "PAID"
+
+    def test_many_at_once(self, wechat: WechatClient) -> None:
+        for number in ("P00001", "P00002", "P00003"):
+            wechat.native(number)
+        named = {"platform": "wechatpay", "merchant_no": wechat.merchant.merchant_no}
+        call("POST", "pay", {**named, "out_trade_no": "P00002"})
+        orders = [
+            {"out_trade_no": "P00001"},
+            {"out_trade_no": "P00002"},
+            {"out_trade_no": "P00003", "payer": "hua"},
+            {"out_trade_no": "P00004"},
+            {"out_trade_no": "P00003", "payer": "nobody"},
+        ]
+        body = call("POST", "pay", {**named, "payer": "mei", "orders": orders}).json()
+        assert body["paid"] == 2
+        assert [(one["out_trade_no"], one["error"][:4]) for one in body["refused"]] == [
+            *(("P00002", "paid"), ("P00004", "no s"), ("P00003", "paye")),
+        ]
+        paid = {order.out_trade_no: order.payer_login for order in Order.objects.all()}
+        assert paid["P00001"].startswith("**美")
+        assert paid["P00003"].startswith("**华")
+        assert call("POST", "pay", {**named, "orders": "P00001"}).status_code == 400
 
     def test_refusals(self, wechat: WechatClient) -> None:
         code = wechat.native("P00001")
@@ -123,6 +186,7 @@ class TestBooks:
             "state",
             "paid_at",
             "refunded_fen",
+            "wallet",
         }
         assert body["payments"][0]["refunded_fen"] == 1000
         assert set(body["refunds"][0]) == {
@@ -183,6 +247,38 @@ class TestBooks:
             "refunds": [{**refunds[0], "out_refund_no": "R", "refund_no": "F"}],
         }
         assert call("POST", "books/bulk", late).json() == {"payments": 0, "refunds": 1}
+
+    def test_books_cost_as_many_queries_however_long_they_are(
+        self, wechat_merchant: Merchant, django_assert_max_num_queries: Any
+    ) -> None:
+        at = datetime(2026, 5, 1, 4, tzinfo=UTC)
+        past = [
+            books.PastPayment(
+                out_trade_no=f"P{number:08d}",
+                trade_no=f"4200{number:024d}",
+                product="native",
+                amount_fen=100,
+                paid_at=at,
+            )
+            for number in range(3000)
+        ]
+        back = [
+            books.PastRefund(
+                out_trade_no=one.out_trade_no,
+                out_refund_no=f"R{one.out_trade_no}",
+                refund_no=f"5030{one.out_trade_no}",
+                amount_fen=100,
+                accepted_at=at,
+                finished_at=at,
+            )
+            for one in past
+        ]
+        books.add_history(merchant=wechat_merchant, payments=past, refunds=back)
+        query = f"platform=wechatpay&merchant_no={wechat_merchant.merchant_no}"
+        with django_assert_max_num_queries(20):
+            body = call("GET", f"books?{query}").json()
+        assert (len(body["payments"]), len(body["refunds"])) == (3000, 3000)
+        assert {one["refunded_fen"] for one in body["payments"]} == {100}
 
     @pytest.mark.parametrize(
         "change",
@@ -255,33 +351,135 @@ def test_notices_are_listed_and_flushed(wechat: WechatClient) -> None:
     assert call("GET", "notices?out_trade_no=P2").json() == {"notices": []}
 
 
-def test_the_page_shows_everything_and_its_forms_work(wechat: WechatClient) -> None:
-    code = wechat.native("P00001")
-    call("POST", "pay", {"platform": "wechatpay", "code": code})
-    wechat.refund("P00001", "R00001", 1000)
-    browser = Client()
-    browser.post("/control/faults/add", {"key": "slow", "seconds": "0", "uses": "3"})
-    fault = Fault.objects.get()
-    assert (fault.key, fault.remaining, fault.value) == ("slow", 3, {"seconds": 0.0})
-    page = browser.get("/control/").content.decode()
-    for text in (
-        "SIMULATOR",
-        "模拟器",
-        "P00001",
-        "R00001",
-        "¥25.00",
-        "slow",
-        wechat.config["api_v3_key"],
-    ):
-        assert text in page
-    assert wechat.config["platform_private_key"] not in page
-    for forbidden in ("<script", "style=", " onclick"):
-        assert forbidden not in page
-    browser.post("/control/faults/remove", {"id": str(fault.pk)})
-    browser.post("/control/clock", {"advance_seconds": "60"})
-    browser.post("/control/notices/flush")
-    browser.post("/control/merchants/add", {"platform": "alipay", "name": "二号店"})
-    assert Fault.objects.count() == 0
-    assert Notice.objects.get(kind="PAID").attempts == 1
-    assert Merchant.objects.filter(platform="alipay", name="二号店").count() == 1
-    assert Client().get("/").headers["Location"] == "/control/"
+class TestThePages:
+    """The same desk for people."""
+
+    @pytest.fixture
+    def browser(self, wechat: WechatClient) -> Client:
+        """A person's browser, after a payment with a refund and an order that nobody has paid."""
+        code = wechat.native("P00001")
+        call("POST", "pay", {"platform": "wechatpay", "code": code})
+        wechat.refund("P00001", "R00001", 1000)
+        wechat.native("P00002")
+        return Client()
+
+    def test_merchants_and_their_credentials(self, browser: Client, wechat: WechatClient) -> None:
+        page = browser.get("/control/").content.decode()
+        for text in ("SIMULATOR", "模拟器", "¥25.00", wechat.config["api_v3_key"], "data-copy="):
+            assert text in page
+        assert wechat.config["platform_private_key"] not in page
+        browser.post(
+            "/control/merchants/add",
+            {"platform": "alipay", "name": "二号店", "key_mode": "certificate"},
+        )
+        made = Merchant.objects.get(platform="alipay", name="二号店")
+        before = made.config["alipay_certificate"]
+        browser.post("/control/merchants/renew", {"id": str(made.pk)})
+        made.refresh_from_db()
+        assert made.config["alipay_certificate"] != before
+        assert browser.get("/").headers["Location"] == "/control/"
+
+    @pytest.mark.parametrize("page", ["", "books/", "faults/", "notices/"])
+    def test_no_script_or_style_in_a_page(self, browser: Client, page: str) -> None:
+        text = browser.get(f"/control/{page}").content.decode()
+        assert "SIMULATOR" in text
+        assert "<script>" not in text
+        for forbidden in ("style=", " onclick", "<style"):
+            assert forbidden not in text
+
+    @pytest.mark.parametrize(
+        ("query", "shown"),
+        [
+            ("", {"P00001", "P00002"}),
+            ("state=WAITING", {"P00002"}),
+            ("number=R00001", {"P00001"}),
+            ("number=0002&platform=wechatpay", {"P00002"}),
+            ("platform=alipay", set()),
+            ("merchant_no=1", set()),
+            ("day=2020-01-01", set()),
+            ("day=none&state=none&page=x", {"P00001", "P00002"}),
+        ],
+    )
+    def test_the_books_are_filtered(self, browser: Client, query: str, shown: set[str]) -> None:
+        page = browser.get(f"/control/books/?{query}").content.decode()
+        assert {no for no in ("P00001", "P00002") if f">{no}<" in page} == shown
+
+    def test_an_order_is_paid_from_the_books(self, browser: Client) -> None:
+        order = Order.objects.get(out_trade_no="P00002")
+        pressed = {"order": str(order.pk), "back": "state=WAITING&page=1"}
+        answer = browser.post("/control/books/pay", pressed)
+        assert answer.headers["Location"] == "/control/books/?state=WAITING&page=1"
+        order.refresh_from_db()
+        assert order.state == "PAID"
+        again = browser.post("/control/books/pay", pressed, follow=True)
+        assert "没有付成" in again.content.decode()
+
+    def test_a_fault_is_a_switch(self, browser: Client) -> None:
+        browser.post("/control/faults/add", {"key": "slow", "platform": "wechatpay"})
+        fault = Fault.objects.get()
+        assert (fault.key, fault.platform, fault.value, fault.remaining) == (
+            *("slow", "wechatpay"),
+            *({"seconds": 3}, None),
+        )
+        page = browser.get("/control/faults/?platform=wechatpay").content.decode()
+        assert page.count('aria-checked="true"') == 1
+        assert "过 3 秒才应答" in page
+        assert 'aria-checked="true"' not in browser.get("/control/faults/").content.decode()
+        browser.post("/control/faults/remove", {"id": str(fault.pk)})
+        assert not Fault.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("form", "value", "uses"),
+        [
+            ({"key": "slow", "seconds": "0.5", "uses": "3"}, {"seconds": 0.5}, 3),
+            ({"key": "refund_slow", "seconds": "", "whole": "1"}, {"seconds": None}, None),
+            ({"key": "refund_slow", "seconds": "7", "whole": "1"}, {"seconds": 7}, None),
+            ({"key": "pay_unknown", "whole": "1"}, {"paid": False}, None),
+            ({"key": "pay_unknown"}, {"paid": True}, None),
+            (
+                {"key": "lost_after_commit", "mode": "drop", "path": "/refunds", "whole": "1"},
+                {"mode": "drop", "path": "/refunds"},
+                None,
+            ),
+        ],
+    )
+    def test_a_fault_with_settings(
+        self, db: None, form: dict[str, str], value: dict[str, Any], uses: int | None
+    ) -> None:
+        browser = Client()
+        for _ in range(2):  # the second replaces the first
+            browser.post("/control/faults/add", form)
+        fault = Fault.objects.get()
+        assert (fault.value, fault.remaining) == (value, uses)
+
+    def test_random_weather(self, db: None) -> None:
+        browser = Client()
+        browser.post("/control/faults/weather", {"seed": "7", "percent": "50"})
+        schedule = call("GET", "faults/schedule").json()["schedule"]
+        assert (schedule["seed"], schedule["rates"]["notify_twice"]) == (7, 0.5)
+        assert "种子" in browser.get("/control/faults/").content.decode()
+        browser.post("/control/faults/weather", {"end": "1"})
+        assert call("GET", "faults/schedule").json() == {"schedule": None}
+
+    def test_the_clock_and_the_notices(self, browser: Client) -> None:
+        before = call("GET", "clock").json()["offset_seconds"]
+        browser.post("/control/clock", {"advance_seconds": "60"})
+        assert call("GET", "clock").json()["offset_seconds"] == pytest.approx(before + 60, abs=1)
+        notice = Notice.objects.get(kind="PAID")
+        assert "还没有发过" in self.said(browser, "replay", notice)
+        browser.post("/control/notices/flush")
+        notice.refresh_from_db()
+        assert notice.attempts == 1
+        # Nobody listens there.
+        assert "无应答" in self.said(browser, "replay", notice)
+        assert "无应答" in self.said(browser, "resend", notice)
+        notice.refresh_from_db()
+        assert [one["note"] for one in notice.history] == ["refused", "replayed", "sent again"]
+        assert "P00001" in browser.get("/control/notices/?number=P00001").content.decode()
+        assert ">P00001<" not in browser.get("/control/notices/?state=DROPPED").content.decode()
+
+    @staticmethod
+    def said(browser: Client, button: str, notice: Notice) -> str:
+        """What the page says after a button was pressed."""
+        answer = browser.post(f"/control/notices/{button}", {"id": str(notice.pk)}, follow=True)
+        return answer.content.decode()

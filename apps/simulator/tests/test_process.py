@@ -43,6 +43,7 @@ def start(ports: list[int], data: Path) -> subprocess.Popen[str]:
             *("--port", str(ports[0])),
             *("--wechat-port", str(ports[1])),
             *("--alipay-port", str(ports[2])),
+            *("--unionpay-port", str(ports[3])),
         ],
         cwd=ROOT,
         env={**os.environ, "PORTAL_DATA_DIR": str(data)},
@@ -55,7 +56,7 @@ def start(ports: list[int], data: Path) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running simulator; its stop is part of the test."""
-    ports = free_ports(3)
+    ports = free_ports(4)
     process = start(ports, tmp_path_factory.mktemp("simulator"))
     url = f"http://localhost:{ports[0]}"
     try:
@@ -171,7 +172,7 @@ def test_slow_answers(client: OverHttp) -> None:
 
 
 def test_a_taken_port_is_said_plainly(tmp_path: Path) -> None:
-    ports = free_ports(3)
+    ports = free_ports(4)
     with socket.create_server(("127.0.0.1", ports[0])):
         process = start(ports, tmp_path)
         output = process.communicate(timeout=30)[0]

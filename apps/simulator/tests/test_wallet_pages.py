@@ -74,13 +74,14 @@ def picture_of(text: str, kind: str = "PNG") -> bytes:
 
 
 def test_pages_say_simulator_and_carry_no_inline_code() -> None:
-    for path in ("/wallet/", "/wallet/wechatpay/", "/wallet/alipay/", "/wallet/alipay/records"):
+    wallets = ("/wallet/wechatpay/", "/wallet/alipay/", "/wallet/unionpay/")
+    for path in ("/wallet/", *wallets, "/wallet/alipay/records", "/wallet/unionpay/records"):
         page = Client().get(path).content.decode()
         assert "SIMULATOR 模拟器" in page
         assert "style=" not in page
         assert "onclick" not in page
         assert "<script>" not in page
-    assert Client().get("/wallet/unionpay/").status_code == 404
+    assert Client().get("/wallet/paypal/").status_code == 404
 
 
 def test_the_payer_is_remembered_and_unknown_ones_are_the_demo_user() -> None:
@@ -212,7 +213,11 @@ def test_pictures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("platform", "origin"),
-    [("wechatpay", "http://localhost:9101"), ("alipay", "http://localhost:9102")],
+    [
+        ("wechatpay", "http://localhost:9101"),
+        ("alipay", "http://localhost:9102"),
+        ("unionpay", "http://localhost:9103"),
+    ],
 )
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_a_link_of_the_portal_opens_in_the_wallets_browser(

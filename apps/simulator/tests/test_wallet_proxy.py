@@ -132,7 +132,11 @@ def ask(
 
 @pytest.mark.parametrize(
     ("platform", "token"),
-    [("wechatpay", "MicroMessenger/8.0.50"), ("alipay", "AlipayClient/10.5")],
+    [
+        ("wechatpay", "MicroMessenger/8.0.50"),
+        ("alipay", "AlipayClient/10.5"),
+        ("unionpay", "UnionPay/1.0 CloudPay"),
+    ],
 )
 def test_pages_are_asked_as_the_wallet_and_get_its_bridge(
     upstream: Seen, platform: str, token: str
@@ -283,6 +287,6 @@ def test_pages_without_a_head_stay_as_they_are() -> None:
 
 def test_only_known_wallets_and_addresses() -> None:
     with pytest.raises(ValueError, match="No wallet"):
-        make_proxy("unionpay", portal_url=BROWSER, simulator_url=BROWSER)
+        make_proxy("paypal", portal_url=BROWSER, simulator_url=BROWSER)
     with pytest.raises(ValueError, match="Not an http address"):
         make_proxy("alipay", portal_url="localhost", simulator_url=BROWSER)

@@ -157,6 +157,43 @@ class TestKeyModes:
         response = client.post("/v3/security/echo", {"echo_message": "x"})
         client.verify(response.headers, response.content)
 
+    def test_a_new_certificate_stands_beside_the_old(self, db: None) -> None:
+        merchant = merchants.create_merchant(
+            platform="wechatpay", name="x", now=clock.now(), key_mode="certificate"
+        )
+        old = merchant.config["platform_serial_no"]
+        merchants.renew_certificate(merchant=merchant, now=clock.now())
+        client = WechatClient(merchant)
+        new = merchant.config["platform_serial_no"]
+        response = client.get("/v3/certificates")
+        client.verify(response.headers, response.content, certificate=True)
+        assert [one["serial_no"] for one in response.json()["data"]] == [new, old]
+        # A client that has not fetched the new one yet still names the old one.
+        client.extra = {"Wechatpay-Serial": old}
+        assert client.post("/v3/security/echo", {"echo_message": "x"}).status_code == 200
+        only_key = merchants.create_merchant(platform="wechatpay", name="x", now=clock.now())
+        with pytest.raises(ValueError, match="no platform certificate"):
+            merchants.renew_certificate(merchant=only_key, now=clock.now())
+
+    def test_the_switch_over_is_gradual(self, db: None) -> None:
+        merchant = merchants.create_merchant(
+            platform="wechatpay", name="x", now=clock.now(), key_mode="both"
+        )
+        client = WechatClient(merchant)
+        fault = faults.add_fault(key="key_ramp", value={"share": 0.5})
+        seen = set()
+        for _ in range(40):
+            response = client.post("/v3/security/echo", {"echo_message": "x"})
+            serial = response.headers["Wechatpay-Serial"]
+            seen.add(serial)
+            by_certificate = serial == merchant.config["platform_serial_no"]
+            client.verify(response.headers, response.content, certificate=by_certificate)
+        assert seen == {merchant.config["platform_serial_no"], merchant.config["public_key_id"]}
+        faults.remove_faults(fault_id=fault.pk)
+        faults.add_fault(key="key_ramp", value={"share": 1})
+        response = client.post("/v3/security/echo", {"echo_message": "x"})
+        client.verify(response.headers, response.content)
+
     def test_an_unknown_platform_serial_is_refused(self, wechat: WechatClient) -> None:
         wechat.extra = {"Wechatpay-Serial": "PUB_KEY_ID_0"}
         refused(wechat.post("/v3/security/echo", {"echo_message": "x"}), 400, "PARAM_ERROR")
@@ -427,6 +464,45 @@ class TestRefunds:
         clock.set_clock(advance_seconds=3)
         assert paid.get("/v3/refund/domestic/refunds/R1").json()["status"] == "SUCCESS"
         refused(paid.post(path, body), 400, "INVALID_REQUEST")
+
+    def test_an_abnormal_refund_to_the_payers_card_is_sealed(self, paid: WechatClient) -> None:
+        faults.add_fault(key="refund_abnormal", uses=1)
+        refund_id = paid.refund("P00001", "R1", 1000).json()["refund_id"]
+        clock.set_clock(advance_seconds=3)
+        assert paid.get("/v3/refund/domestic/refunds/R1").json()["status"] == "ABNORMAL"
+        path = f"/v3/refund/domestic/refunds/{refund_id}/apply-abnormal-refund"
+        key = serialization.load_pem_public_key(paid.config["public_key"].encode())
+        assert isinstance(key, rsa.RSAPublicKey)
+        oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303 - as prescribed
+
+        def sealed(text: str) -> str:
+            return base64.b64encode(key.encrypt(text.encode(), oaep)).decode()
+
+        body = {
+            "out_refund_no": "R1",
+            "type": "USER_BANK_CARD",
+            "bank_type": "ICBC_DEBIT",
+            "bank_account": sealed("6222021234567890123"),
+            "real_name": sealed("王小明"),
+        }
+        refused(paid.post(path, body), 400, "PARAM_ERROR")  # which key it is sealed for is not said
+        paid.extra = {"Wechatpay-Serial": paid.config["public_key_id"]}
+        refused(paid.post(path, {**body, "real_name": "王小明"}), 400, "PARAM_ERROR")
+        refused(paid.post(path, {**body, "bank_type": ""}), 400, "PARAM_ERROR")
+        assert paid.post(path, body).json()["status"] == "PROCESSING"
+        clock.set_clock(advance_seconds=3)
+        done = paid.get("/v3/refund/domestic/refunds/R1").json()
+        assert (done["status"], done["user_received_account"]) == ("SUCCESS", "ICBC_DEBIT0123")
+
+    def test_a_minute_between_partial_refunds(self, paid: WechatClient) -> None:
+        assert paid.refund("P00001", "R1", 100).status_code == 200
+        assert paid.refund("P00001", "R2", 100).status_code == 200
+        faults.add_fault(key="refund_gap")
+        refused(paid.refund("P00001", "R3", 100), 429, "FREQUENCY_LIMITED")
+        # The same refund again is no second one.
+        assert paid.refund("P00001", "R2", 100).status_code == 200
+        clock.set_clock(advance_seconds=61)
+        assert paid.refund("P00001", "R3", 100).status_code == 200
 
     def test_a_slow_refund(self, paid: WechatClient) -> None:
         faults.add_fault(key="refund_slow", value={"seconds": 600}, uses=1)

@@ -10,6 +10,7 @@ import base64
 import json
 import secrets
 import time
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,14 @@ from cryptography.x509 import load_pem_x509_certificate
 from django.test import Client
 
 from apps.simulator.models import Merchant
+
+
+@lru_cache(maxsize=64)
+def _private_key(pem: str) -> rsa.RSAPrivateKey:
+    """Loading checks the key, which takes longer than signing with it."""
+    key = serialization.load_pem_private_key(pem.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
 
 
 def _verify(key_pem: str, message: bytes, signature: str) -> None:
@@ -45,8 +54,7 @@ class WechatClient:
 
     def authorization(self, method: str, target: str, body: bytes) -> str:
         """The Authorization header for a request."""
-        key = serialization.load_pem_private_key(self.config["private_key"].encode(), None)
-        assert isinstance(key, rsa.RSAPrivateKey)
+        key = _private_key(self.config["private_key"])
         stamp, nonce = str(int(time.time()) + self.clock_offset), secrets.token_hex(16)
         message = "\n".join([method, target, stamp, nonce, body.decode(), ""]).encode()
         signature = base64.b64encode(

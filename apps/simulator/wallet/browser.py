@@ -7,23 +7,21 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from apps.simulator.models import Platform
 from apps.simulator.payers import BROWSER_COOKIE
 from apps.simulator.wallet.proxy import rewrite_address, same_machine
+from apps.simulator.wallet.wallets import WALLETS
 
 
 def origin_of(platform: str) -> str:
     """The origin of a wallet's in-app browser."""
-    if platform == Platform.WECHATPAY:
-        return str(settings.SIMULATOR_WECHAT_ORIGIN)
-    return str(settings.SIMULATOR_ALIPAY_ORIGIN)
+    return str(getattr(settings, WALLETS[platform].origin_setting))
 
 
 def is_portal(address: str) -> bool:
     """Whether an address lies on the portal, or on a wallet's browser in front of it."""
     parts = urlsplit(address)
     origin = f"{parts.scheme}://{parts.netloc}"
-    known = (settings.PORTAL_URL.rstrip("/"), *map(origin_of, Platform.values))
+    known = (settings.PORTAL_URL.rstrip("/"), *map(origin_of, WALLETS))
     return any(origin in same_machine(name) for name in known)
 
 
@@ -35,10 +33,11 @@ def inside(address: str, platform: str) -> str:
 
 
 def back_through(request: HttpRequest, address: str) -> str:
-    """An address on the portal, led through Alipay's in-app browser if the page came from there."""
-    if request.COOKIES.get(BROWSER_COOKIE) != origin_of(Platform.ALIPAY):
+    """An address on the portal, led through a wallet's in-app browser if the page came from there."""
+    browser = request.COOKIES.get(BROWSER_COOKIE, "")
+    if browser not in set(map(origin_of, WALLETS)):
         return address
-    return rewrite_address(address, portal=settings.PORTAL_URL, browser=origin_of(Platform.ALIPAY))
+    return rewrite_address(address, portal=settings.PORTAL_URL, browser=browser)
 
 
 def remember(response: HttpResponse, platform: str) -> None:

@@ -15,6 +15,7 @@ import anyio
 import httpx
 
 from apps.simulator.payers import BROWSER_COOKIE
+from apps.simulator.wallet.wallets import WALLETS
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,17 +28,6 @@ STATIC = Path(__file__).resolve().parents[3] / "static" / "simulator"
 ASSETS = {
     "bridge.js": "text/javascript; charset=utf-8",
     "bridge.css": "text/css; charset=utf-8",
-}
-USER_AGENTS = {
-    "wechatpay": (
-        "Mozilla/5.0 (Linux; Android 14; Simulator) AppleWebKit/537.36 (KHTML, like Gecko) "
-        "Version/4.0 Chrome/126.0 Mobile Safari/537.36 MicroMessenger/8.0.50 Language/zh_CN"
-    ),
-    "alipay": (
-        "Mozilla/5.0 (Linux; Android 14; Simulator) AppleWebKit/537.36 (KHTML, like Gecko) "
-        "Version/4.0 Chrome/126.0 Mobile Safari/537.36 AliApp(AP/10.5) AlipayClient/10.5 "
-        "Language/zh-Hans"
-    ),
 }
 # RFC 9110 section 7.6.1: these belong to one connection and are never passed on.
 HOP_BY_HOP = frozenset(
@@ -63,11 +53,11 @@ TIMEOUT = httpx.Timeout(30.0, read=None)  # server-sent events stay open as long
 def make_proxy(platform: str, *, portal_url: str, simulator_url: str) -> ASGIApp:
     """Return the ASGI application that plays the in-app browser of `platform`.
 
-    `platform` is ``wechatpay`` or ``alipay``; the addresses are origins such as
+    `platform` names one of ``WALLETS``; the addresses are origins such as
     ``http://localhost:8000``. Paths under ``/__wallet__/`` are the wallet's own and never reach
     the portal. Raises ValueError for another platform.
     """
-    if platform not in USER_AGENTS:
+    if platform not in WALLETS:
         raise ValueError(f"No wallet for platform {platform!r}.")
     return _Proxy(platform, _origin(portal_url), _origin(simulator_url))
 
@@ -220,7 +210,7 @@ class _Proxy:
                 value = (upstream + value.decode("latin-1")[len(browser) :]).encode("latin-1")
             kept.append((key, value))
         kept.append((b"host", urlsplit(upstream).netloc.encode()))
-        kept.append((b"user-agent", USER_AGENTS[self.platform].encode()))
+        kept.append((b"user-agent", WALLETS[self.platform].user_agent.encode()))
         return kept
 
     async def _answer(

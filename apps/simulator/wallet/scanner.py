@@ -9,7 +9,7 @@ import zxingcpp
 from django.core.files.uploadedfile import UploadedFile
 from PIL import Image, UnidentifiedImageError
 
-from apps.simulator.models import Platform
+from apps.simulator.wallet.wallets import WALLETS
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_PIXELS = 40_000_000  # an A4 placard at 400 dpi has 15 million
@@ -73,10 +73,9 @@ def classify(text: str) -> Scanned:
     if len(code) > MAX_CODE or any(ord(sign) < 32 for sign in code):
         raise Unreadable("这不是有效的二维码内容。This is not the content of a code.")
     lower = code.lower()
-    if lower.startswith("weixin://wxpay/bizpayurl"):
-        return Scanned(text=code, platform=Platform.WECHATPAY)
-    if lower.startswith("https://qr.alipay.com/"):
-        return Scanned(text=code, platform=Platform.ALIPAY)
+    for wallet in WALLETS.values():
+        if lower.startswith(wallet.codes):
+            return Scanned(text=code, platform=wallet.platform)
     if lower.startswith(("http://", "https://")):
         return Scanned(text=code, platform="")
     raise Unreadable("钱包不认识这种二维码。The wallet does not know this kind of code.")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.simulator.wallet import views
+from apps.simulator.wallet import paycode, views
 
 urlpatterns = [
     path("", views.home, name="wallet-home"),
@@ -13,5 +13,8 @@ urlpatterns = [
     path("<str:platform>/", views.wallet, name="wallet"),
     path("<str:platform>/scan", views.scan, name="wallet-scan"),
     path("<str:platform>/records", views.records, name="wallet-records"),
+    path("<str:platform>/paycode", paycode.current, name="wallet-paycode-current"),
+    path("<str:platform>/paycode/<str:digits>", paycode.shown, name="wallet-paycode"),
+    path("<str:platform>/paycode/<str:digits>/state", paycode.state, name="wallet-paycode-state"),
     path("<str:platform>/cashier/<str:trade_no>", views.cashier, name="wallet-cashier"),
 ]

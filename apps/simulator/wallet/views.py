@@ -17,12 +17,14 @@ from apps.simulator import books, clock
 from apps.simulator.alipay.gateway import return_address
 from apps.simulator.models import Merchant, Order, OrderState, Platform, Product
 from apps.simulator.payers import BROWSER_COOKIE, PAYERS, USER_COOKIE, Payer, payer_for
+from apps.simulator.shouqianba import wap2
+from apps.simulator.shouqianba.cashier import BadInvocation, order_of_invocation
+from apps.simulator.unionpay.front import return_form
 from apps.simulator.wallet import browser
 from apps.simulator.wallet.scanner import Unreadable, classify, read_picture
+from apps.simulator.wallet.wallets import WALLETS
 from apps.simulator.wechatpay.cashier import BadPayCall, order_of_pay_call
 
-NAMES = {Platform.WECHATPAY.value: "微信支付", Platform.ALIPAY.value: "支付宝"}
-ENGLISH = {Platform.WECHATPAY.value: "WeChat Pay", Platform.ALIPAY.value: "Alipay"}
 REFUSALS = {
     "paid": "这笔订单已经支付过了。This order has been paid.",
     "closed": "订单已关闭。The order is closed.",
@@ -45,10 +47,11 @@ def _payer(request: HttpRequest) -> Payer:
 
 
 def _context(request: HttpRequest, platform: str, **more: Any) -> dict[str, Any]:
+    wallet = WALLETS.get(platform)
     return {
         "platform": platform,
-        "wallet_name": NAMES.get(platform, ""),
-        "wallet_english": ENGLISH.get(platform, ""),
+        "wallet_name": wallet.name if wallet else "",
+        "wallet_english": wallet.english if wallet else "",
         "payer": _payer(request),
         "payers": PAYERS.values(),
         **more,
@@ -56,7 +59,7 @@ def _context(request: HttpRequest, platform: str, **more: Any) -> dict[str, Any]
 
 
 def _known(platform: str) -> None:
-    if platform not in NAMES:
+    if platform not in WALLETS:
         raise Http404
 
 
@@ -66,8 +69,9 @@ def _known(platform: str) -> None:
 @never_cache
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """Choose one of the two wallets, and who one is."""
-    response = render(request, "simulator/wallet/home.html", _context(request, ""))
+    """Choose one of the wallets, and who one is."""
+    context = _context(request, "", wallets=WALLETS.values())
+    response = render(request, "simulator/wallet/home.html", context)
     # Whoever is back here has left the wallet's browser.
     response.delete_cookie(BROWSER_COOKIE, samesite="Lax")
     return response
@@ -100,7 +104,7 @@ def choose_payer(request: HttpRequest) -> HttpResponse:
     """Become another wallet user."""
     payer = payer_for(request.POST.get("payer"))
     platform = request.POST.get("platform", "")
-    target = reverse("wallet", args=[platform]) if platform in NAMES else reverse("wallet-home")
+    target = reverse("wallet", args=[platform]) if platform in WALLETS else reverse("wallet-home")
     response = HttpResponseRedirect(target)
     response.set_cookie(USER_COOKIE, payer.key, samesite="Lax", httponly=True)
     return response
@@ -123,9 +127,9 @@ def scan(request: HttpRequest, platform: str) -> HttpResponse:
     if scanned.is_link:
         return _open_link(request, platform, scanned.text)
     if scanned.platform != platform:
+        right = WALLETS[scanned.platform]
         error = (
-            f"这是{NAMES[scanned.platform]}的付款码，请用{NAMES[scanned.platform]}扫一扫。"
-            f"This code is for {ENGLISH[scanned.platform]}."
+            f"这是{right.name}的付款码，请用{right.name}扫一扫。This code is for {right.english}."
         )
         return _wallet_page(request, platform, error=error, code=scanned.text, status=400)
     order = books.order_by_code(platform=platform, code=scanned.text)
@@ -186,7 +190,7 @@ def _open_trade(order: Order) -> Order:
 def cashier(request: HttpRequest, platform: str, trade_no: str) -> HttpResponse:
     """The wallet's payment page of one order: its amount, its shop, pay or cancel."""
     _known(platform)
-    order = Order.objects.filter(platform=platform, trade_no=trade_no).first()
+    order = books.orders_for_wallet(platform).filter(trade_no=trade_no).first()
     if order is None:
         raise Http404
     if request.method == "POST":
@@ -208,7 +212,7 @@ def _cashier_page(
         step = "cancelled" if done == "cancel" else "confirm"
     context = _context(
         request,
-        order.platform,
+        order.charging,
         order=order,
         amount=_shown(order.amount_fen),
         shop=order.merchant.name,
@@ -217,16 +221,21 @@ def _cashier_page(
         message=message,
         just_paid=done == "pay",
     )
+    if order.product == Product.FRONT and step == "paid" and done == "pay":
+        address, fields = return_form(order)
+        context |= {"return_to": browser.back_through(request, address), "return_fields": fields}
     return render(request, "simulator/wallet/cashier.html", context, status=status)
 
 
 def _cashier_action(request: HttpRequest, order: Order) -> HttpResponse:
     now = clock.now()
-    here = reverse("wallet-cashier", args=[order.platform, order.trade_no])
+    here = reverse("wallet-cashier", args=[order.charging, order.trade_no])
     page_product = order.product in {Product.WAP, Product.PAGE}
     if request.POST.get("action") == "cancel":
         current = books.abandon_order(order=order, now=now)
         target = str(current.extra.get("quit_url", "")) if page_product else ""
+        if order.product == Product.WAP2:
+            target = wap2.return_address(current, outcome="cancel")
         if target.startswith(("http://", "https://")):
             return HttpResponseRedirect(browser.back_through(request, target))
         return HttpResponseRedirect(f"{here}?done=cancel")
@@ -238,6 +247,8 @@ def _cashier_action(request: HttpRequest, order: Order) -> HttpResponse:
         error = REFUSALS.get(refusal.reason, "支付失败。The payment failed.")
         return _cashier_page(request, current, error=error, status=409)
     target = return_address(current, now=now) if page_product else ""
+    if order.product == Product.WAP2:
+        target = wap2.return_address(current)
     if target.startswith(("http://", "https://")):
         response = HttpResponseRedirect(browser.back_through(request, target))
     else:
@@ -259,13 +270,11 @@ def records(request: HttpRequest, platform: str) -> HttpResponse:
 
 
 def _records(platform: str, payer: Payer) -> list[dict[str, Any]]:
-    if platform == Platform.WECHATPAY:
-        apps = Merchant.objects.filter(platform=platform).values_list("app_id", flat=True)
-        ids = [payer.openid(app_id) for app_id in apps]
-    else:
-        ids = [payer.alipay_id]
+    apps = Merchant.objects.filter(platform__in=(platform, Platform.SHOUQIANBA))
+    ids = {payer.id_in(platform, app_id) for app_id in apps.values_list("app_id", flat=True)}
     orders = (
-        Order.objects.filter(platform=platform, payer_id__in=ids, state=OrderState.PAID)
+        books.orders_for_wallet(platform)
+        .filter(payer_id__in=ids, state=OrderState.PAID)
         .select_related("merchant")
         .prefetch_related("refunds")
         .order_by("-paid_at", "-pk")[:RECORDS]
@@ -349,6 +358,14 @@ def _bridge_order(request: HttpRequest, platform: str) -> Order:
         raise BridgeRefusal("参数不是 JSON。The parameters are not JSON.") from None
     if not isinstance(params, dict):
         raise BridgeRefusal("参数不是对象。The parameters are not an object.")
+    try:
+        aggregated = order_of_invocation(wallet=platform, params=params)
+    except BadInvocation as refusal:
+        raise BridgeRefusal(f"{refusal} The wallet refuses the page's parameters.") from None
+    if aggregated is not None:
+        return aggregated
+    if platform == Platform.UNIONPAY:
+        raise BridgeRefusal("云闪付没有这个接口。This wallet's browser has no such bridge.")
     if platform == Platform.ALIPAY:
         order = Order.objects.filter(
             platform=platform, trade_no=str(params.get("tradeNO", ""))

@@ -188,6 +188,11 @@ def _trade_row(merchant: Merchant, entry: Entry, made_at: datetime) -> Row:
     order, refund = entry.order, entry.refund
     device = (order.request.get("scene_info") or {}).get("device_id", "")
     rate = f"{merchant.rate_ppm // 10000}.{merchant.rate_ppm % 10000 // 100:02d}%"
+    # A reversal has no refund numbers of its own; what went back is in the amounts.
+    reversal = refund is not None and objects.REVERSED in order.extra
+    numbers = ("0", "0")
+    if refund is not None and not reversal:
+        numbers = (refund.refund_no, refund.out_refund_no)
     paid = yuan(0) if refund else yuan(entry.amount_fen)
     back = yuan(entry.amount_fen) if refund else yuan(0)
     row = {
@@ -200,13 +205,13 @@ def _trade_row(merchant: Merchant, entry: Entry, made_at: datetime) -> Row:
         "商户订单号": order.out_trade_no,
         "用户标识": order.payer_id,
         "交易类型": objects.trade_type(order),
-        "交易状态": "REFUND" if refund else "SUCCESS",
+        "交易状态": ("REVOKED" if reversal else "REFUND") if refund else "SUCCESS",
         "付款银行": "OTHERS",
         "货币种类": order.currency,
         "应结订单金额": paid,
         "代金券金额": yuan(0),
-        "微信退款单号": refund.refund_no if refund else "0",
-        "商户退款单号": refund.out_refund_no if refund else "0",
+        "微信退款单号": numbers[0],
+        "商户退款单号": numbers[1],
         "退款金额": back,
         "充值券退款金额": yuan(0),
         "退款类型": "ORIGINAL" if refund else "",
@@ -324,6 +329,7 @@ def _movements(merchant: Merchant, day: date) -> list[Movement]:
 
 def _refund_movement(merchant: Merchant, refund: Refund) -> Movement:
     """A refund leaves the account net of the fee that comes back."""
+    reversal = objects.REVERSED in refund.order.extra
     return Movement(
         at=refund.created_at,
         business_no=refund.refund_no,
@@ -331,9 +337,9 @@ def _refund_movement(merchant: Merchant, refund: Refund) -> Movement:
         name="退款",
         kind="退款",
         amount_fen=refund.fee_fen - refund.amount_fen,
-        applicant=f"{merchant.merchant_no}API",
+        applicant="system" if reversal else f"{merchant.merchant_no}API",
         note=f"退款总金额{yuan(refund.amount_fen)}元;含手续费{yuan(refund.fee_fen)}元",
-        voucher_no=refund.out_refund_no,
+        voucher_no=refund.order.out_trade_no if reversal else refund.out_refund_no,
     )
 
 

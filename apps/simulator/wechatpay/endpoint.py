@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.simulator import clock, faults, keys
 from apps.simulator.models import Merchant, Platform
-from apps.simulator.wechatpay import signing
+from apps.simulator.wechatpay import certificates, signing
 from apps.simulator.wechatpay.errors import ApiError, new_request_id, param_error, sign_error
 
 PREFIX = "/wechatpay"
@@ -36,6 +36,17 @@ class Call:
         """The origin by which the client reached us, for the addresses that we hand out."""
         return f"{self.request.scheme}://{self.request.get_host()}"
 
+    def opened(self, pointer: str, sealed: str) -> str:
+        """A field that the client sealed for the key that its Wechatpay-Serial names. Raises ApiError."""
+        serial = self.request.headers.get("Wechatpay-Serial", "")
+        private_key = certificates.private_key_of(self.merchant.config, serial)
+        if not private_key:
+            raise ApiError(400, "PARAM_ERROR", "敏感信息已加密，Http头缺少Wechatpay-Serial")
+        try:
+            return keys.rsa_oaep_decrypt(private_key, sealed)
+        except ValueError as error:
+            raise param_error(pointer, "解密失败") from error
+
     def query(self, name: str) -> str:
         """A query parameter, "" if absent."""
         return self.request.GET.get(name, "")
@@ -48,6 +59,9 @@ class Answer:
     payload: dict[str, Any] | bytes | None
     signed: bool = True
 
+
+#: Whom an answer speaks of under the fault other_merchant.
+_OTHERS = {"mchid": "1600000000", "out_trade_no": "P00000000000"}
 
 Endpoint = Callable[..., Answer]
 
@@ -124,13 +138,7 @@ def _check_skew(timestamp: str) -> None:
 
 
 def _check_platform_serial(serial: str, merchant: Merchant) -> None:
-    config = merchant.config
-    known = {
-        "public_key": {config["public_key_id"]},
-        "certificate": {config["platform_serial_no"]},
-        "both": {config["public_key_id"], config["platform_serial_no"]},
-    }[config.get("key_mode", "public_key")]
-    if serial and serial not in known:
+    if serial and serial not in certificates.known_serials(merchant.config):
         raise ApiError(
             400, "PARAM_ERROR", "Http头Wechatpay-Serial与商户的微信支付公钥或平台证书不一致"
         )
@@ -154,7 +162,7 @@ def api(method: str) -> Callable[[Endpoint], Callable[..., HttpResponse]]:
     """Make an API v3 endpoint of a function ``(call, **path parts) -> Answer``; ApiError is its answer too.
 
     A wrong method is answered 405 with an empty body. Faults: slow, http_500, rate_limited,
-    lost_after_commit, wrong_signature, signtest.
+    lost_after_commit, other_amount, other_merchant, wrong_signature, signtest.
     """
 
     def decorate(view: Endpoint) -> Callable[..., HttpResponse]:
@@ -185,11 +193,28 @@ def api(method: str) -> Callable[[Endpoint], Callable[..., HttpResponse]]:
             lost = faults.take("lost_after_commit", platform=WECHATPAY, path=path)
             if lost is not None:
                 return faults.lost_response(lost)
-            return _respond(request, merchant, answer)
+            return _respond(request, merchant, _lying(answer, path))
 
         return wrapper
 
     return decorate
+
+
+def _lying(answer: Answer, path: str) -> Answer:
+    """The faults other_amount and other_merchant: a true signature under what is not true."""
+    payload = answer.payload
+    if not isinstance(payload, dict):
+        return answer
+    told = dict(payload)
+    amount = told.get("amount")
+    if isinstance(amount, dict) and "total" in amount:
+        more = faults.take("other_amount", platform=WECHATPAY, path=path)
+        if more is not None:
+            told["amount"] = {**amount, "total": amount["total"] + int(more["fen"])}
+    wrong = {name: value for name, value in _OTHERS.items() if name in told}
+    if wrong and faults.take("other_merchant", platform=WECHATPAY, path=path) is not None:
+        told |= wrong
+    return Answer(payload=told, signed=answer.signed)
 
 
 def _respond(request: HttpRequest, merchant: Merchant, answer: Answer) -> HttpResponse:

@@ -217,6 +217,32 @@ H5_ORDER = Group(
     }
 )
 
+#: A barcode order has no notify_url and no time_expire: what came of it is the answer, or asked for.
+CODE_ORDER = Group(
+    fields={
+        **{
+            name: spec for name, spec in _ORDER.items() if name not in {"notify_url", "time_expire"}
+        },
+        "payer": Group(required=True, fields={"auth_code": Text(limit=32, required=True)}),
+        "scene_info": Group(
+            required=True,
+            fields={
+                "device_id": Text(limit=32),
+                "device_ip": Text(limit=45),
+                "store_info": Group(
+                    required=True, fields={"id": Text(limit=32), "out_id": Text(limit=32)}
+                ),
+            },
+        ),
+    }
+)
+REVERSE = Group(
+    fields={
+        "appid": Text(limit=32, required=True),
+        "mchid": Text(limit=32, required=True),
+    }
+)
+
 CLOSE = Group(fields={"mchid": Text(limit=32, required=True)})
 
 REFUND = Group(

@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.simulator import clock, faults, keys
 from apps.simulator.models import Notice, NoticeKind, Order, Platform, Refund
-from apps.simulator.wechatpay import objects, signing
+from apps.simulator.wechatpay import objects, signing, v2
 
 _MINUTE = 60
 _HOUR = 3600
@@ -58,6 +58,7 @@ def snapshot(*, order: Order, refund: Refund | None, kind: str, now: datetime) -
             "create_time": clock.rfc3339(now),
             "plaintext": objects.transaction(order, state="SUCCESS"),
         }
+    old = faults.take("refund_notice_v2", platform=Platform.WECHATPAY) is not None
     summary = {"SUCCESS": "退款成功", "ABNORMAL": "退款异常", "CLOSED": "退款关闭"}
     return {
         "event_type": f"REFUND.{refund.state}",
@@ -65,6 +66,7 @@ def snapshot(*, order: Order, refund: Refund | None, kind: str, now: datetime) -
         "original_type": "refund",
         "create_time": clock.rfc3339(now),
         "plaintext": objects.refund_notice(refund),
+        **({"v2": v2.refund_fields(refund)} if old else {}),
     }
 
 
@@ -72,6 +74,8 @@ def build_notice(*, notice: Notice, now: datetime, forged: bool) -> tuple[dict[s
     """Headers and body of one attempt; ``now`` is unused, signatures carry true time."""
     merchant = notice.order.merchant
     payload = notice.payload
+    if "v2" in payload:
+        return v2.refund_notice(merchant=merchant, fields=payload["v2"])
     nonce = secrets.token_hex(6)
     plaintext = json.dumps(payload["plaintext"], ensure_ascii=False, separators=(",", ":"))
     body = json.dumps(
@@ -113,7 +117,7 @@ def build_notice(*, notice: Notice, now: datetime, forged: bool) -> tuple[dict[s
 
 
 def accepted(*, status: int, body: bytes) -> bool:
-    """200 or 204 end the repeats, unless a body says FAIL."""
+    """200 or 204 end the repeats, unless a body says FAIL. (A v2 notice wants XML that says SUCCESS; this is kinder.)"""
     if status not in (200, 204):
         return False
     if not body.strip():

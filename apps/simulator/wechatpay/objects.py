@@ -19,11 +19,29 @@ _STATE_TEXTS = {
     "SUCCESS": "支付成功",
     "REFUND": "订单发生过退款，退款详情请查询退款单",
     "CLOSED": "订单已关闭",
+    "USERPAYING": "用户支付中，需要输入密码",
+    "PAYERROR": "支付失败，请撤销订单",
+    "REVOKED": "订单已撤销",
 }
+
+#: What ``Order.extra`` says of a barcode order that was reversed.
+REVERSED = "reversed"
+#: What ``Refund.request`` says of an abnormal refund that went to a card: which.
+RECEIVED_BY = "received_by"
 
 
 def trade_state(order: Order) -> str:
-    """NOTPAY, CLOSED, SUCCESS, or REFUND once any refund was accepted, however small."""
+    """NOTPAY, CLOSED, SUCCESS, or REFUND once any refund was accepted, however small.
+
+    A barcode order is USERPAYING while the payer types a password, PAYERROR if nothing came of it, REVOKED once reversed.
+    """
+    if order.product == Product.BARCODE:
+        if order.extra.get(REVERSED):
+            return "REVOKED"
+        if order.state == OrderState.WAITING:
+            return "USERPAYING"
+        if order.state == OrderState.CLOSED:
+            return "PAYERROR"
     if order.state == OrderState.PAID:
         return "REFUND" if order.refunds.exists() else "SUCCESS"
     return "CLOSED" if order.state == OrderState.CLOSED else "NOTPAY"
@@ -89,8 +107,8 @@ def refund_object(refund: Refund) -> dict[str, Any]:
         "out_refund_no": refund.out_refund_no,
         "transaction_id": order.trade_no,
         "out_trade_no": order.out_trade_no,
-        "channel": "ORIGINAL",
-        "user_received_account": "支付用户零钱",
+        "channel": "OTHER_BANKCARD" if refund.request.get(RECEIVED_BY) else "ORIGINAL",
+        "user_received_account": refund.request.get(RECEIVED_BY) or "支付用户零钱",
         "create_time": rfc3339(refund.created_at),
         "status": refund.state,
         "funds_account": refund.request.get("funds_account") or "AVAILABLE",
@@ -112,7 +130,7 @@ def refund_notice(refund: Refund) -> dict[str, Any]:
         "out_refund_no": refund.out_refund_no,
         "refund_id": refund.refund_no,
         "refund_status": refund.state,
-        "user_received_account": "支付用户零钱",
+        "user_received_account": refund.request.get(RECEIVED_BY) or "支付用户零钱",
         "amount": {
             "total": order.amount_fen,
             "refund": refund.amount_fen,

@@ -63,7 +63,8 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(clock.BEIJING).strftime("%d%H%M%S%f")[:14]
 
 
-def _check_identity(call: Call) -> None:
+def check_identity(call: Call) -> None:
+    """mchid and appid in the body are the caller's own. Raises ApiError."""
     merchant = call.merchant
     if call.body["mchid"] != merchant.merchant_no:
         raise param_error("/mchid", "与请求签名中的商户号不一致", call.body["mchid"])
@@ -92,7 +93,7 @@ def _expiry(call: Call, product: str) -> datetime:
 def _place(call: Call, product: str, *, code: str, lifetime: timedelta, payer_id: str = "") -> None:
     """Write the order, or give the same unpaid order a new code. Raises ApiError."""
     body, merchant = call.body, call.merchant
-    _check_identity(call)
+    check_identity(call)
     fields.check_notify_url(body["notify_url"])
     existing = books.order_by_no(merchant=merchant, out_trade_no=body["out_trade_no"])
     if existing is None:
@@ -177,6 +178,8 @@ def close(call: Call, *, out_trade_no: str) -> Answer:
     order = books.order_by_no(merchant=call.merchant, out_trade_no=out_trade_no)
     if order is None:
         raise ApiError(404, "ORDER_NOT_EXIST", "订单不存在")
+    if order.product == Product.BARCODE:
+        raise ApiError(400, "INVALID_REQUEST", "付款码支付的订单不能关单，请使用撤销")
     current = books.refresh(order=order, now=call.now)
     try:
         if current.state != OrderState.CLOSED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from apps.simulator import books, faults
 from apps.simulator.models import Order, OrderState, Platform, Refund, RefundState
@@ -53,6 +54,16 @@ def _repeat(call: Call, order: Order, refund: Refund) -> Answer:
     return _shown(call, refund)
 
 
+def _check_gap(call: Call, order: Order) -> None:
+    """The fault refund_gap: partial refunds of one order need a minute between them."""
+    last = order.refunds.order_by("-created_at", "-pk").first()
+    if last is None:
+        return
+    gap = faults.take("refund_gap", platform=Platform.WECHATPAY, path=call.request.path)
+    if gap is not None and call.now - last.created_at < timedelta(seconds=float(gap["seconds"])):
+        raise ApiError(429, "FREQUENCY_LIMITED", "同一笔订单的多次部分退款请间隔1分钟以上")
+
+
 @api("POST")
 def create(call: Call) -> Answer:
     """POST /v3/refund/domestic/refunds: accepted (PROCESSING), not done."""
@@ -73,6 +84,7 @@ def create(call: Call) -> Answer:
     if order.refunds.count() >= MAX_REFUNDS:
         raise ApiError(403, "RULE_LIMIT", "一笔订单最多支持50次部分退款")
     path = call.request.path
+    _check_gap(call, order)
     if faults.take("not_enough", platform=Platform.WECHATPAY, path=path) is not None:
         raise ApiError(403, "NOT_ENOUGH", "基本账户余额不足，请充值后重新发起")
     try:
@@ -107,15 +119,39 @@ def query(call: Call, *, out_refund_no: str) -> Answer:
 
 @api("POST")
 def apply_abnormal(call: Call, *, refund_id: str) -> Answer:
-    """POST …/{refund_id}/apply-abnormal-refund: an ABNORMAL refund is sent elsewhere."""
+    """POST …/{refund_id}/apply-abnormal-refund: an ABNORMAL refund is sent elsewhere.
+
+    To the payer's card its three particulars are needed, two of them sealed; to the merchant's card none.
+    """
     fields.check(fields.ABNORMAL_REFUND, call.body)
+    received_by = _card(call)
     refund = _find(call, call.body["out_refund_no"])
     if refund is None or refund.refund_no != refund_id:
         raise ApiError(404, "RESOURCE_NOT_EXISTS", "退款单不存在")
     if refund.state != RefundState.ABNORMAL:
         raise ApiError(400, "INVALID_REQUEST", "退款单状态不是退款异常，不能发起异常退款")
+    refund.request = {**refund.request, objects.RECEIVED_BY: received_by}
+    refund.save(update_fields=["request"])
     try:
         refund = books.rescue_refund(refund=refund, now=call.now)
     except books.NotRefundable as error:
         raise ApiError(400, "INVALID_REQUEST", "退款单状态已变化") from error
     return Answer(payload=objects.refund_object(refund))
+
+
+def _card(call: Call) -> str:
+    """Where the money goes, as refunds show it: the bank and the card's last four digits. Raises ApiError."""
+    body: dict[str, Any] = call.body
+    if body["type"] == "MERCHANT_BANK_CARD":
+        return "商户银行卡"
+    opened: dict[str, str] = {}
+    for name in ("bank_type", "bank_account", "real_name"):
+        if not body.get(name):
+            raise param_error(f"/{name}", "退款至用户银行卡时必填")
+        opened[name] = body[name] if name == "bank_type" else call.opened(f"/{name}", body[name])
+    number = opened["bank_account"]
+    if not number.isascii() or not number.isdigit() or not 12 <= len(number) <= 24:
+        raise param_error("/bank_account", "银行卡号格式错误")
+    if not opened["real_name"].strip():
+        raise param_error("/real_name", "收款人姓名为空")
+    return f"{opened['bank_type']}{number[-4:]}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from apps.simulator import keys
+from apps.simulator import faults, keys
 from apps.simulator.models import Merchant
+from apps.simulator.wechatpay.certificates import known_serials
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 #: Largest difference between a request's time stamp and true time, in seconds.
@@ -72,13 +74,16 @@ def signing_key(merchant: Merchant, wanted_serial: str = "") -> tuple[str, str]:
     """The platform's (serial, private key) for this merchant.
 
     Mode "public_key" and "certificate" have one key each; in "both" (the switch-over) the request's
-    Wechatpay-Serial decides, and without one the public key is used.
+    Wechatpay-Serial decides, and without one the public key is used. The fault key_ramp decides by chance instead.
     """
     config = merchant.config
     mode = config.get("key_mode", "public_key")
-    certificate = mode == "certificate" or (
-        mode == "both" and wanted_serial == config["platform_serial_no"]
-    )
+    certificate = mode == "certificate"
+    if mode == "both":
+        certificate = wanted_serial in known_serials(config) - {config["public_key_id"]}
+        ramp = faults.take("key_ramp", platform=merchant.platform)
+        if ramp is not None:
+            certificate = random.random() >= float(ramp["share"])
     if certificate:
         return config["platform_serial_no"], config["certificate_private_key"]
     return config["public_key_id"], config["platform_private_key"]

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.simulator.wechatpay import bills, oauth, orders, refunds, security
+from apps.simulator.wechatpay import bills, codepay, oauth, orders, refunds, security
 
 
 @csrf_exempt
@@ -17,6 +17,8 @@ urlpatterns = [
     path("v3/pay/transactions/jsapi", orders.jsapi),
     path("v3/pay/transactions/native", orders.native),
     path("v3/pay/transactions/h5", orders.h5),
+    path("v3/pay/transactions/codepay", codepay.codepay),
+    path("v3/pay/transactions/out-trade-no/<str:out_trade_no>/reverse", codepay.reverse),
     path("v3/pay/transactions/out-trade-no/<str:out_trade_no>", orders.query_by_number),
     path("v3/pay/transactions/out-trade-no/<str:out_trade_no>/close", orders.close),
     path("v3/pay/transactions/id/<str:transaction_id>", orders.query_by_id),

@@ -1,7 +1,7 @@
 """Writes of this room: bills fetched or uploaded, and their files handed out."""
 
+from apps.statements.services.columns import ColumnsRefused, set_columns, try_columns
 from apps.statements.services.fetching import (
-    GIVE_UP,
     FetchResult,
     fetch_now,
     fetch_statement,
@@ -16,11 +16,14 @@ from apps.statements.services.importing import (
     import_statement,
     read_file,
     refuse_unfinished,
+    too_large_sentence,
 )
+from apps.statements.services.schedule import GIVE_UP, next_try, ready_at
 
 __all__ = [
     "GIVE_UP",
     "MAX_BYTES",
+    "ColumnsRefused",
     "FetchResult",
     "FileGone",
     "StatementRefused",
@@ -28,8 +31,13 @@ __all__ = [
     "fetch_now",
     "fetch_statement",
     "import_statement",
+    "next_try",
     "plan_yesterday",
     "read_file",
+    "ready_at",
     "refuse_unfinished",
+    "set_columns",
+    "too_large_sentence",
+    "try_columns",
     "try_fetch",
 ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -19,49 +18,62 @@ from apps.platforms.gateway import (
     PlatformUnavailable,
     StatementEmpty,
     StatementKind,
+    StatementMissing,
     StatementNotReady,
 )
-from apps.platforms.models import PlatformAccount, PlatformChoice
+from apps.platforms.models import PlatformAccount
 from apps.platforms.services import gateway_of
-from apps.statements.models import FetchState, StatementDay
+from apps.statements.models import AWAITED, FetchState, StatementDay, SweptAnswer
+from apps.statements.selectors import bill_period, is_asked, kinds_of
 from apps.statements.services.importing import (
     StatementRefused,
     ask_to_reconcile,
     expect_day,
+    forget_answers,
     import_statement,
     refuse_unfinished,
 )
+from apps.statements.services.schedule import GIVE_UP, next_try, ready_at
+from apps.statements.services.sweeping import (
+    SHARE,
+    SHARE_BY_HAND,
+    Share,
+    SweepGoesOn,
+    SweepIncomplete,
+    sweep,
+)
 
-#: When each platform's bill of yesterday may be asked for, China time, with a margin over the platform's own promise.
-READY_AT = {
-    PlatformChoice.WECHATPAY: time(10, 5),
-    PlatformChoice.ALIPAY: time(10, 5),
-}
-#: Between two tries while the bill is being made or the platform does not answer.
-RETRY = timedelta(minutes=30)
-#: After this many days without a bill the portal stops asking; it can still be uploaded.
-GIVE_UP = timedelta(days=7)
 #: How long an empty day that the books hold payments of is taken for a late bill.
 PATIENCE = timedelta(days=2)
 
 
-def _note(expected: StatementDay, state: FetchState, *, now: datetime, detail: str = "") -> None:
-    # A bill that is there stays there, whatever asking again for a newer one leads to.
-    if expected.state != FetchState.IMPORTED:
-        expected.state = state
-        expected.detail = detail[:300]
-    expected.last_tried_at = now
-    expected.attempts += 1
-    expected.save(update_fields=["state", "last_tried_at", "detail", "attempts"])
-
-
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What one try to fetch a bill led to. ``is_new`` is False where the file was here already."""
+    """What one try to fetch a bill led to. ``is_new`` is False where the file was here already.
+
+    ``again_at`` is when a sweep goes on that has ``answered`` so many of its ``questions``.
+    """
 
     state: FetchState
     detail: str = ""
     is_new: bool = False
+    again_at: datetime | None = None
+    answered: int = 0
+    questions: int = 0
+
+
+def _note(expected: StatementDay, result: FetchResult, *, now: datetime) -> None:
+    # A bill that is there stays there, whatever asking again for a newer one leads to.
+    if expected.state != FetchState.IMPORTED:
+        expected.state = result.state
+        expected.detail = result.detail[:300]
+    if result.questions or result.again_at is None:
+        expected.questions, expected.answered = result.questions, result.answered
+    expected.last_tried_at = now
+    expected.attempts += 1
+    expected.save(
+        update_fields=["state", "last_tried_at", "detail", "attempts", "questions", "answered"]
+    )
 
 
 def _words(account: PlatformAccount, error: PlatformUnavailable | PlatformRejected) -> str:
@@ -71,10 +83,10 @@ def _words(account: PlatformAccount, error: PlatformUnavailable | PlatformReject
 def _empty(expected: StatementDay, *, now: datetime) -> FetchResult:
     """What "nothing on that day" means: Alipay says the same of a bill that is late.
 
-    Where the books hold payments of the day it is taken for late, until PATIENCE has passed and the matching must say
-    that they are missing there.
+    Where the books hold payments of the platform's day it is taken for late, until PATIENCE has passed and the matching
+    must say that they are missing there.
     """
-    from_at, until = clock.business_period(expected.day)
+    from_at, until = bill_period(expected.account.platform, expected.day)
     held = Payment.objects.filter(
         account_id=expected.account_id,
         state=PaymentState.SUCCEEDED,
@@ -83,7 +95,7 @@ def _empty(expected: StatementDay, *, now: datetime) -> FetchResult:
     )
     if now < until + PATIENCE and held.exists():
         return FetchResult(
-            FetchState.WAITING,
+            FetchState.ABSENT,
             _(
                 "The platform says that nothing happened on this day, but there were payments: its bill is late."
             ),
@@ -91,57 +103,98 @@ def _empty(expected: StatementDay, *, now: datetime) -> FetchResult:
     return FetchResult(FetchState.EMPTY)
 
 
-def try_fetch(*, day_id: int, actor: Actor, now: datetime) -> FetchResult:
+def _bring(expected: StatementDay, *, actor: Actor, now: datetime, share: Share) -> FetchResult:
+    """The bill by the road that the platform offers: its file, or its answers about each payment."""
+    kind = StatementKind(expected.kind)
+    refuse_unfinished(day=expected.day, now=now)
+    if is_asked(expected.account.platform) and kind is StatementKind.TRADE:
+        made = sweep(expected=expected, actor=actor, now=now, share=share)
+        return FetchResult(FetchState.IMPORTED, is_new=made.is_asked and made.imported_at == now)
+    file = gateway_of(expected.account).fetch_statement(business_date=expected.day, kind=kind)
+    statement = import_statement(
+        account_id=expected.account_id,
+        kind=kind,
+        day=expected.day,
+        filename=file.filename,
+        content=file.content,
+        uploaded_by=None,
+        actor=actor,
+        now=now,
+    )
+    return FetchResult(FetchState.IMPORTED, is_new=statement.imported_at == now)
+
+
+def try_fetch(*, day_id: int, actor: Actor, now: datetime, share: Share = SHARE) -> FetchResult:
     """Ask the platform for one expected bill now, also where one is here already, and import it.
 
-    Never inside a transaction: it calls the platform. Raises StatementDay.DoesNotExist.
+    ``share`` bounds what one run asks where the platform has no bills. Never inside a transaction: it calls the platform. Raises StatementDay.DoesNotExist.
     """
     expected = StatementDay.objects.select_related("account").get(pk=day_id)
-    kind = StatementKind(expected.kind)
+    account = expected.account
     try:
-        refuse_unfinished(day=expected.day, now=now)
-        file = gateway_of(expected.account).fetch_statement(business_date=expected.day, kind=kind)
-        statement = import_statement(
-            account_id=expected.account_id,
-            kind=kind,
-            day=expected.day,
-            filename=file.filename,
-            content=file.content,
-            uploaded_by=None,
-            actor=actor,
-            now=now,
-        )
-        return FetchResult(FetchState.IMPORTED, is_new=statement.imported_at == now)
+        return _bring(expected, actor=actor, now=now, share=share)
     except StatementEmpty:
         result = _empty(expected, now=now)
+    except StatementMissing as error:
+        result = FetchResult(FetchState.ABSENT, _words(account, error))
     except StatementNotReady as error:
-        result = FetchResult(FetchState.WAITING, _words(expected.account, error))
+        result = FetchResult(FetchState.WAITING, _words(account, error))
     except (PlatformUnavailable, PlatformRejected) as error:
-        result = FetchResult(FetchState.FAILED, _words(expected.account, error))
+        result = FetchResult(FetchState.FAILED, _words(account, error))
     except NotSupported as error:
         result = FetchResult(FetchState.FAILED, str(error))
-    except StatementRefused as error:
+    except (StatementRefused, SweepIncomplete) as error:
         result = FetchResult(FetchState.FAILED, error.message)
+    except SweepGoesOn as rest:
+        result = FetchResult(
+            FetchState.WAITING,
+            again_at=rest.again_at,
+            answered=rest.answered,
+            questions=rest.questions,
+        )
     expected.refresh_from_db()
-    _note(expected, result.state, now=now, detail=result.detail)
-    if expected.state == FetchState.EMPTY and kind is StatementKind.TRADE:
+    _note(expected, result, now=now)
+    if expected.state == FetchState.EMPTY and expected.kind == StatementKind.TRADE:
         ask_to_reconcile(expected, now=now)
     return result
 
 
-def _given_up(expected: StatementDay, *, now: datetime) -> bool:
-    return clock.business_date(now) - expected.day > GIVE_UP
+def fetch_statement(*, day_id: int, now: datetime, share: Share = SHARE) -> datetime | None:
+    """Try to bring one expected bill; returns when to try again, None when there is no more to do."""
+    expected = StatementDay.objects.select_related("account").filter(pk=day_id).first()
+    if expected is None or not _is_open(expected):
+        return None
+    result = try_fetch(day_id=day_id, actor=Actor.system("statements"), now=now, share=share)
+    return _next(expected, result, now=now)
 
 
-def fetch_statement(*, day_id: int, now: datetime) -> datetime | None:
-    """Try to fetch one expected bill; returns when to try again, None when there is no more to do."""
-    expected = StatementDay.objects.filter(pk=day_id).first()
-    if expected is None or expected.state in {FetchState.IMPORTED, FetchState.EMPTY}:
-        return None
-    result = try_fetch(day_id=day_id, actor=Actor.system("statements"), now=now)
-    if result.state in {FetchState.IMPORTED, FetchState.EMPTY} or _given_up(expected, now=now):
-        return None
-    return now + RETRY
+def _is_open(expected: StatementDay) -> bool:
+    """Whether the bill is still to come, or a person asked about the day once more and that goes on."""
+    return expected.state in AWAITED or SweptAnswer.objects.filter(day=expected).exists()
+
+
+def _next(expected: StatementDay, result: FetchResult, *, now: datetime) -> datetime | None:
+    """When the bill is asked for again; where it is not, what a sweep was answered is no longer kept."""
+    if result.again_at is not None:
+        return result.again_at
+    expected.refresh_from_db()
+    again = None
+    if expected.state in AWAITED:
+        again = next_try(expected.account.platform, day=expected.day, now=now)
+    if again is None:
+        forget_answers(expected)
+    return again
+
+
+def _follow(expected: StatementDay, *, due_at: datetime) -> None:
+    """Have the bill brought by the task that fits its platform."""
+    asked = is_asked(expected.account.platform) and expected.kind == StatementKind.TRADE
+    outbox.enqueue(
+        task="statements.sweep" if asked else "statements.fetch",
+        merchant_id=expected.merchant_id,
+        subject_id=expected.pk,
+        due_at=due_at,
+    )
 
 
 def fetch_now(
@@ -154,57 +207,39 @@ def fetch_now(
     PlatformAccount.objects.get(pk=account_id)
     refuse_unfinished(day=day, now=now)
     expected = expect_day(account_id=account_id, kind=kind, day=day)
-    result = try_fetch(day_id=expected.pk, actor=actor, now=now)
-    expected.refresh_from_db()
-    if expected.state in {FetchState.WAITING, FetchState.FAILED} and not _given_up(
-        expected, now=now
-    ):
-        outbox.enqueue(
-            task="statements.fetch",
-            merchant_id=expected.merchant_id,
-            subject_id=expected.pk,
-            due_at=now + RETRY,
-        )
+    result = try_fetch(day_id=expected.pk, actor=actor, now=now, share=SHARE_BY_HAND)
+    again = _next(expected, result, now=now)
+    if again is not None:
+        _follow(expected, due_at=again)
     return result
 
 
-def _due_accounts(*, now: datetime) -> Iterator[PlatformAccount]:
-    local = now.astimezone(clock.CHINA).time()
-    for account in PlatformAccount.objects.filter(is_active=True):
-        ready = READY_AT.get(PlatformChoice(account.platform))
-        if ready is not None and local >= ready:
-            yield account
-
-
 @transaction.atomic
-def _plan(account: PlatformAccount, *, day: date, now: datetime) -> None:
-    expected = expect_day(account_id=account.pk, kind=StatementKind.TRADE, day=day)
-    if expected.state in {FetchState.WAITING, FetchState.FAILED}:
-        outbox.enqueue(
-            task="statements.fetch",
-            merchant_id=account.merchant_id,
-            subject_id=expected.pk,
-            due_at=now,
-        )
+def _plan(account: PlatformAccount, *, kind: StatementKind, day: date, now: datetime) -> None:
+    expected = expect_day(account_id=account.pk, kind=kind, day=day)
+    if expected.state in AWAITED:
+        _follow(expected, due_at=now)
 
 
 def plan_yesterday(*, now: datetime) -> int:
-    """Expect yesterday's trade bill of every active account of the merchant, once it may be ready; how many are new.
+    """Expect yesterday's bills of every active account of the merchant, once they may be ready; how many are new.
 
-    Days that were missed while nothing ran are made up for, back to the account's first day and at most a week.
+    Each kind that the platform has is expected. Days that were missed while nothing ran are made up for, back to the
+    account's first day and at most a week.
     """
     today = clock.business_date(now)
     window = [today - timedelta(days=back) for back in range(1, GIVE_UP.days + 1)]
     known = set(
-        StatementDay.objects.filter(
-            kind=StatementKind.TRADE.value, day__gte=window[-1]
-        ).values_list("account_id", "day")
+        StatementDay.objects.filter(day__gte=window[-1]).values_list("account_id", "kind", "day")
     )
     planned = 0
-    for account in _due_accounts(now=now):
+    for account in PlatformAccount.objects.filter(is_active=True):
+        if now < ready_at(account.platform, day=window[0]):
+            continue
         first = min(clock.business_date(account.created_at), window[0])
         for day in window:
-            if day >= first and (account.pk, day) not in known:
-                _plan(account, day=day, now=now)
-                planned += 1
+            for kind in kinds_of(account.platform):
+                if day >= first and (account.pk, kind.value, day) not in known:
+                    _plan(account, kind=kind, day=day, now=now)
+                    planned += 1
     return planned

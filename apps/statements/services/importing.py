@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from django.db import connection, transaction
@@ -15,7 +15,7 @@ from apps.core import audit, clock, outbox
 from apps.core.audit import Actor
 from apps.core.encryption import seal, unseal
 from apps.core.tenancy import current_merchant_id
-from apps.platforms import messages
+from apps.platforms import messages, tables
 from apps.platforms.gateway import (
     LineKind,
     NotSupported,
@@ -24,10 +24,16 @@ from apps.platforms.gateway import (
     StatementLine,
     StatementUnreadable,
 )
-from apps.platforms.models import PlatformAccount
+from apps.platforms.models import PlatformAccount, PlatformChoice
 from apps.platforms.services import gateway_of
-from apps.statements.models import FetchState, Statement, StatementDay
-from apps.statements.selectors import current_statement
+from apps.statements.models import FetchState, Statement, StatementDay, SweptAnswer
+from apps.statements.selectors import (
+    FETCHING,
+    bill_period,
+    columns_of,
+    current_statement,
+    is_asked,
+)
 
 #: The largest bill taken, in bytes as received.
 MAX_BYTES = 64 * 1024 * 1024
@@ -46,6 +52,13 @@ _COLUMNS = (
     "product",
     "raw",
 )
+
+
+def too_large_sentence() -> str:
+    """Why a file is not read at all."""
+    return _("The file is larger than %(limit)d MB. No day's bill is that large.") % {
+        "limit": MAX_BYTES // 1024 // 1024
+    }
 
 
 class StatementRefused(Exception):
@@ -94,7 +107,7 @@ def _side(line: StatementLine, kind: StatementKind) -> str:
 
 
 def _check_totals(parsed: ParsedStatement) -> dict[str, int]:
-    """The sums over the rows, in fen, after comparing them with what the bill itself states."""
+    """The sums over the rows, in fen, after comparing them with what the bill itself states; unknown fees count as zero."""
     sums = {
         "payment_count": 0,
         "payment_minor": 0,
@@ -134,7 +147,7 @@ def _record(line: StatementLine) -> tuple[object, ...]:
         line.kind.value,
         *(text[:64] for text in texts),
         line.amount.minor,
-        line.fee.minor,
+        line.fee.minor if line.fee_known else None,
         line.amount.currency,
         line.occurred_at,
         line.status[:24],
@@ -164,18 +177,46 @@ def _store_lines(statement: Statement, lines: Iterable[StatementLine]) -> None:
         cursor.execute("DROP TABLE staged_line")
 
 
+def _columns(account: PlatformAccount, *, asked: bool) -> Mapping[str, str] | None:
+    """The columns of a file that no connector describes: of one the portal wrote, or of a console export."""
+    if not is_asked(account.platform):
+        return None
+    if asked:
+        return tables.DEFAULT_COLUMNS
+    chosen = columns_of(account.pk)
+    return dict(chosen.mapping) if chosen else None
+
+
+def _read(
+    account: PlatformAccount, content: bytes, *, day: date, kind: StatementKind, asked: bool
+) -> ParsedStatement:
+    columns = _columns(account, asked=asked)
+    if columns is None or kind is not StatementKind.TRADE:
+        return gateway_of(account).parse_statement(content, business_date=day, kind=kind)
+    return tables.parse(
+        content,
+        columns=columns,
+        merchant_no="",
+        business_date=day,
+        period=bill_period(account.platform, day),
+    )
+
+
 def _parse(
-    account: PlatformAccount, content: bytes, *, day: date, kind: StatementKind
+    account: PlatformAccount, content: bytes, *, day: date, kind: StatementKind, asked: bool
 ) -> ParsedStatement:
     if len(content) > MAX_BYTES:
         detail = f"more than {MAX_BYTES // 1024 // 1024} MB"
         raise _refusal(StatementUnreadable("too_large", detail))
     try:
-        parsed = gateway_of(account).parse_statement(content, business_date=day, kind=kind)
+        parsed = _read(account, content, day=day, kind=kind, asked=asked)
     except StatementUnreadable as error:
         raise _refusal(error) from error
     except NotSupported as error:
-        raise _refusal(StatementUnreadable("other_format", str(error))) from error
+        message = _("%(platform)s has no bill of this kind.") % {
+            "platform": PlatformChoice(account.platform).label
+        }
+        raise StatementRefused("no_such_kind", message, detail=str(error)) from error
     if parsed.merchant_no and parsed.merchant_no != account.merchant_no:
         raise _refusal(StatementUnreadable("other_account", parsed.merchant_no))
     return parsed
@@ -207,10 +248,13 @@ def import_statement(
     uploaded_by: User | None,
     actor: Actor,
     now: datetime,
+    asked: bool = False,
 ) -> Statement:
     """Store a bill and its rows. The same file again changes nothing; a changed one becomes the new current version.
 
-    A statement whose ``imported_at`` is not ``now`` was there before. Raises StatementRefused; then nothing was stored.
+    ``asked``: the portal wrote it by asking about each payment, see ``Statement.is_asked``; it never takes the place of a
+    file of the platform itself. A statement whose ``imported_at`` is not ``now`` was there before. Raises StatementRefused;
+    then nothing was stored.
     """
     account = PlatformAccount.objects.get(pk=account_id)
     refuse_unfinished(day=day, now=now)
@@ -218,7 +262,7 @@ def import_statement(
     same = current_statement(account_id=account_id, kind=kind.value, day=day)
     if same is not None and same.sha256 == digest:
         return same
-    parsed = _parse(account, content, day=day, kind=kind)
+    parsed = _parse(account, content, day=day, kind=kind, asked=asked)
     sums = _check_totals(parsed)
     with transaction.atomic():
         expect_day(account_id=account_id, kind=kind, day=day)
@@ -229,6 +273,10 @@ def import_statement(
         last = versions.order_by("-version").values_list("version", "sha256", "is_current").first()
         if last and last[2] and last[1] == digest:
             return versions.defer("content_sealed").get(version=last[0])
+        # Under the day's lock: a file uploaded at this very moment stays as well.
+        theirs = versions.filter(is_current=True, is_asked=False).defer("content_sealed").first()
+        if asked and theirs is not None:
+            return theirs
         versions.filter(is_current=True).update(is_current=False)
         statement = Statement.objects.create(
             account_id=account_id,
@@ -241,6 +289,8 @@ def import_statement(
             byte_count=len(content),
             uploaded_by=uploaded_by,
             imported_at=now,
+            is_asked=asked,
+            fees_known=all(line.fee_known for line in parsed.lines),
             unknown_columns=list(parsed.unknown_columns),
             **sums,
         )
@@ -248,7 +298,9 @@ def import_statement(
         expected.state = FetchState.IMPORTED
         expected.last_tried_at = now
         expected.detail = ""
-        expected.save(update_fields=["state", "last_tried_at", "detail"])
+        expected.questions = expected.answered = 0
+        expected.save(update_fields=["state", "last_tried_at", "detail", "questions", "answered"])
+        forget_answers(expected)
         audit.record(
             action="statement.imported",
             subject_kind="statement",
@@ -262,14 +314,19 @@ def import_statement(
                 "version": statement.version,
                 "sha256": digest,
                 "rows": len(parsed.lines),
+                "asked": asked,
             },
         )
         if kind is StatementKind.TRADE:
             ask_to_reconcile(expected, now=now)
-        outbox.forget(
-            task="statements.fetch", merchant_id=expected.merchant_id, subject_id=expected.pk
-        )
+        for task in FETCHING:
+            outbox.forget(task=task, merchant_id=expected.merchant_id, subject_id=expected.pk)
     return statement
+
+
+def forget_answers(expected: StatementDay) -> None:
+    """What a sweep of the day was answered is no longer needed."""
+    SweptAnswer.objects.filter(day=expected).delete()
 
 
 def ask_to_reconcile(expected: StatementDay, *, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,16 +17,21 @@ from apps.platforms.gateway import (
     StatementEmpty,
     StatementFile,
     StatementKind,
+    StatementMissing,
     StatementNotReady,
 )
 from apps.platforms.models import PlatformAccount
+from apps.platforms.tests.bills import wechat_fund
 from apps.statements import services
 from apps.statements.models import FetchState, Statement, StatementDay
 from apps.statements.services import StatementRefused
-from apps.statements.tests.bills import wechat_bill
+from apps.statements.tests.bills import wechat_bill, wechat_gzip
 from apps.statements.tests.test_import import ACTOR, BACK, DAY, PAID
 
 pytestmark = pytest.mark.django_db
+
+#: At noon the looks become hourly.
+LATER = NOW + timedelta(hours=1)
 
 
 class Platform:
@@ -72,11 +77,11 @@ def test_the_clock_fetches_until_the_bill_is_there(
     with inside(shop):
         day = expected(account)
         platform.answer = StatementNotReady("账单生成中", code="STATEMENT_CREATING")
-        assert services.fetch_statement(day_id=day.pk, now=NOW) == NOW + timedelta(minutes=30)
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == LATER
         day.refresh_from_db()
         assert (day.state, day.attempts, day.last_tried_at) == (FetchState.WAITING, 1, NOW)
         platform.answer = PlatformUnavailable("no", code="timeout")
-        assert services.fetch_statement(day_id=day.pk, now=NOW) == NOW + timedelta(minutes=30)
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == LATER
         day.refresh_from_db()
         assert (day.state, day.attempts) == (FetchState.FAILED, 2)
         assert day.detail
@@ -96,7 +101,7 @@ def test_an_unreadable_answer_stores_nothing_and_is_tried_again(
     with inside(shop):
         day = expected(account)
         platform.answer = wechat_bill([PAID], merchant_no="1900000002")
-        assert services.fetch_statement(day_id=day.pk, now=NOW) == NOW + timedelta(minutes=30)
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == LATER
         day.refresh_from_db()
         assert day.state == FetchState.FAILED
         assert Statement.objects.count() == 0
@@ -119,7 +124,7 @@ def test_after_a_week_it_gives_up(shop: Shop, account: PlatformAccount, platform
         day = expected(account)
         platform.answer = PlatformRejected("无权限", code="NO_AUTH")
         late = NOW + timedelta(days=6)
-        assert services.fetch_statement(day_id=day.pk, now=late) == late + timedelta(minutes=30)
+        assert services.fetch_statement(day_id=day.pk, now=late) == late + timedelta(hours=2)
         assert services.fetch_statement(day_id=day.pk, now=late + timedelta(days=1)) is None
 
 
@@ -132,7 +137,7 @@ def test_by_hand_a_missing_bill_is_asked_for_again_later(
         result = services.fetch_now(**how, day=DAY, now=NOW)
         assert result.state == FetchState.WAITING
         due = Due.objects.get()
-        assert (due.task, due.due_at) == ("statements.fetch", NOW + timedelta(minutes=30))
+        assert (due.task, due.due_at) == ("statements.fetch", LATER)
         platform.answer = wechat_bill([PAID])
         assert services.fetch_now(**how, day=DAY, now=NOW).is_new
         assert [row.task for row in Due.objects.all()] == ["reconciliation.run"]
@@ -175,15 +180,105 @@ def test_the_morning_plans_yesterday_once_and_makes_up_for_missed_days(
             created_at=datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
         )
         assert services.plan_yesterday(now=early) == 0
-        assert services.plan_yesterday(now=early + timedelta(minutes=1)) == 1
+        # The trade bill and the fund bill.
+        assert services.plan_yesterday(now=early + timedelta(minutes=1)) == 2
         assert services.plan_yesterday(now=NOW) == 0
-        assert StatementDay.objects.get().day == DAY
-        assert Due.objects.get().task == "statements.fetch"
+        assert set(StatementDay.objects.values_list("kind", "day")) == {
+            ("trade", DAY),
+            ("fund", DAY),
+        }
+        assert {row.task for row in Due.objects.all()} == {"statements.fetch"}
         # Three days later, after nothing ran.
-        assert services.plan_yesterday(now=NOW + timedelta(days=3)) == 3
-        assert StatementDay.objects.count() == 4
+        assert services.plan_yesterday(now=NOW + timedelta(days=3)) == 6
+        assert StatementDay.objects.count() == 8
         # Long after, a week at most.
-        assert services.plan_yesterday(now=NOW + timedelta(days=60)) == 7
+        assert services.plan_yesterday(now=NOW + timedelta(days=60)) == 14
+
+
+def test_each_platform_has_its_hour_and_its_kinds(shop: Shop) -> None:
+    with inside(shop):
+        for platform in ("wechatpay", "alipay", "unionpay", "shouqianba"):
+            make_account(shop, platform=platform, merchant_no=f"{platform}1")
+        PlatformAccount.objects.update(created_at=datetime(2026, 11, 23, 1, 0, tzinfo=UTC))
+        midnight = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
+        seen = []
+        for minutes in (39, 40, 9 * 60 + 9, 9 * 60 + 10, 10 * 60 + 4, 10 * 60 + 5):
+            services.plan_yesterday(now=midnight + timedelta(minutes=minutes))
+            rows = StatementDay.objects.order_by("account__platform", "-kind")
+            seen.append(sorted(rows.values_list("account__platform", "kind")))
+        asked, unionpay = ("shouqianba", "trade"), ("unionpay", "trade")
+        assert seen[:5] == [[], [asked], [asked], [asked, unionpay], [asked, unionpay]]
+        assert seen[5] == [
+            ("alipay", "fund"),
+            ("alipay", "trade"),
+            asked,
+            unionpay,
+            ("wechatpay", "fund"),
+            ("wechatpay", "trade"),
+        ]
+        sweep = Due.objects.get(task="statements.sweep")
+        assert StatementDay.objects.get(pk=sweep.subject_id).account.platform == "shouqianba"
+
+
+def test_a_fund_bill_comes_by_itself_and_is_not_matched(shop: Shop, platform: Platform) -> None:
+    day, now = date(2026, 5, 1), datetime(2026, 5, 2, 4, 0, tzinfo=UTC)
+    with inside(shop):
+        account = make_account(shop, merchant_no="1900000109")
+        trade = services.expect_day(account_id=account.pk, kind=StatementKind.TRADE, day=day)
+        fund = services.expect_day(account_id=account.pk, kind=StatementKind.FUND, day=day)
+        platform.answer = wechat_fund()
+        assert services.fetch_statement(day_id=fund.pk, now=now) is None
+        assert Statement.objects.get().kind == "fund"
+        trade.refresh_from_db()
+        assert trade.state == FetchState.WAITING
+        assert not Due.objects.exists()
+        assert services.fetch_statement(day_id=fund.pk, now=now) is None
+        assert platform.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (StatementNotReady("账单生成中", code="STATEMENT_CREATING"), FetchState.WAITING),
+        (StatementMissing("文件不存在", code="98"), FetchState.ABSENT),
+        (StatementEmpty(), FetchState.EMPTY),
+        (PlatformUnavailable("no", code="bad_hash"), FetchState.FAILED),
+        (PlatformUnavailable("no", code="timeout"), FetchState.FAILED),
+    ],
+)
+def test_what_the_platform_says_is_told_apart(
+    shop: Shop,
+    account: PlatformAccount,
+    platform: Platform,
+    answer: Exception,
+    state: FetchState,
+) -> None:
+    with inside(shop):
+        day = expected(account)
+        platform.answer = answer
+        again = services.fetch_statement(day_id=day.pk, now=NOW)
+        day.refresh_from_db()
+        assert day.state == state
+        assert again == (None if state == FetchState.EMPTY else LATER)
+        assert bool(day.detail) == (state != FetchState.EMPTY)
+        assert Statement.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "content", [wechat_gzip([PAID, BACK])[:-30], wechat_bill([PAID, BACK])[:-200], b""]
+)
+def test_a_file_that_came_cut_off_is_not_imported_and_fetched_again(
+    shop: Shop, account: PlatformAccount, platform: Platform, content: bytes
+) -> None:
+    with inside(shop):
+        day = expected(account)
+        platform.answer = content
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == LATER
+        day.refresh_from_db()
+        assert (day.state, Statement.objects.count()) == (FetchState.FAILED, 0)
+        platform.answer = wechat_gzip([PAID, BACK])
+        assert services.fetch_statement(day_id=day.pk, now=LATER) is None
+        assert Statement.objects.get().refund_count == 1
 
 
 def test_an_empty_day_with_payments_is_a_late_bill_for_two_days(
@@ -194,9 +289,9 @@ def test_an_empty_day_with_payments_is_a_late_bill_for_two_days(
         make_paid(shop, account, now=datetime(2026, 11, 23, 4, tzinfo=UTC))
         day = expected(account)
         platform.answer = StatementEmpty()
-        assert services.fetch_statement(day_id=day.pk, now=NOW) == NOW + timedelta(minutes=30)
+        assert services.fetch_statement(day_id=day.pk, now=NOW) == LATER
         day.refresh_from_db()
-        assert day.state == FetchState.WAITING
+        assert day.state == FetchState.ABSENT
         assert not Due.objects.filter(task="reconciliation.run").exists()
         much_later = NOW + timedelta(days=2)
         assert services.fetch_statement(day_id=day.pk, now=much_later) is None

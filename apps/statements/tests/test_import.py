@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import io
 import zipfile
+import zlib
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -17,6 +20,7 @@ from apps.payments.tests.factories import make_account
 from apps.platforms.gateway import StatementKind
 from apps.platforms.models import PlatformAccount
 from apps.platforms.tests.bills import ALIPAY_FUND, alipay_zip, wechat_fund, wechat_trade
+from apps.platforms.tests.unionpay_bills import SAMPLE, file, record
 from apps.statements import services
 from apps.statements.models import FetchState, Statement, StatementDay, StatementLine
 from apps.statements.services import FileGone, StatementRefused
@@ -290,6 +294,64 @@ def test_the_file_is_handed_out_as_received_and_audited(
         with pytest.raises(FileGone):
             services.read_file(statement_id=statement.pk, actor=ACTOR, now=NOW)
         assert AuditEvent.objects.filter(action="statement.downloaded").count() == 1
+
+
+UNIONPAY = "777290058167151"
+CONSOLE = (
+    "交易时间,收钱吧订单号,商户订单号,支付渠道订单号,交易类型,支付方式,订单金额(元),实收金额(元),手续费(元),终端号,门店号,状态\n"
+    "2026-11-23 12:00:00,7895236110164701,P1,42000001,收款,微信,25.00,24.85,0.15,100111220000000001,S0001,成功\n"
+    "2026-11-23 13:00:00,7895236110164701,P1,42000001,退款,微信,-10.00,-9.94,-0.06,100111220000000001,S0001,成功\n"
+).encode()
+ZM = file(
+    record(SAMPLE[0], at35="1123120000", at66="000000002500", at112=f"{'P1':32}", at166="D000000000015", at180="C000000002485", at374="C000000002485"),
+    record(SAMPLE[2], at35="1123130000", at66="000000001000", at112=f"{'R1':32}", at166="C000000000006", at180="D000000000994", at374="D000000000994"),
+)  # fmt: skip
+
+
+def _zm_zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(f"INN26112388ZM_{UNIONPAY}", ZM)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("platform", "merchant_no", "content"),
+    [
+        ("wechatpay", "1900000001", wechat_bill([PAID, BACK])),
+        ("wechatpay", "1900000001", wechat_gzip([PAID, BACK])),
+        ("alipay", "2088123456789012", alipay_bill([PAID, BACK], day=DAY)),
+        ("unionpay", UNIONPAY, ZM),
+        ("unionpay", UNIONPAY, _zm_zip()),
+        ("unionpay", UNIONPAY, base64.b64encode(zlib.compress(_zm_zip()))),
+        ("shouqianba", "1680001234567890", CONSOLE),
+        ("shouqianba", "1680001234567890", CONSOLE.decode().encode("gb18030")),
+    ],
+)
+def test_every_platforms_file_is_taken(
+    shop: Shop, platform: str, merchant_no: str, content: bytes
+) -> None:
+    with inside(shop):
+        account = make_account(shop, platform=platform, merchant_no=merchant_no)
+        bill = take(account, content)
+        assert (bill.payment_minor, bill.refund_minor, bill.fee_minor) == (2500, 1000, 9)
+        assert list(bill.lines.order_by("row").values_list("kind", flat=True)) == [
+            "payment",
+            "refund",
+        ]
+        read = services.read_file(statement_id=bill.pk, actor=ACTOR, now=NOW)
+        assert read[1] == content
+        assert bill.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("platform", ["unionpay", "shouqianba"])
+def test_a_kind_that_a_platform_does_not_have_is_said(shop: Shop, platform: str) -> None:
+    with inside(shop):
+        account = make_account(shop, platform=platform, merchant_no=UNIONPAY)
+        with pytest.raises(StatementRefused) as caught:
+            take(account, ZM, kind=StatementKind.FUND)
+        assert caught.value.reason == "no_such_kind"
+        assert stored() == (0, 0, 0, 0, 0)
 
 
 def test_another_merchants_account_does_not_exist(shop: Shop, account: PlatformAccount) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,23 +122,29 @@ def faults(portal: Portal) -> Iterator[Callable[[str], None]]:
 
 
 # ---------------------------------------------------------------- the shop
-@pytest.fixture(scope="session")
-def new_shop(meet: Meet) -> Shop:
-    """A shop that was just registered through the pages: verified address, merchant, first store."""
+def _registered(meet: Meet, *, email: str, name: str, name_en: str) -> Shop:
     owner = meet()
-    email = "owner@journey.example"
     pages.sign_up(owner, email)
     page = owner.page
     assert page.url.endswith("/start/"), page.url
-    pages.fill(page, {"name": "旅途书店", "name_en": "Journey Books", "store_name": "南门店"})
+    pages.fill(page, {"name": name, "name_en": name_en, "store_name": "南门店"})
     pages.send(page)
+    parts = page.url.rstrip("/").split("/")
+    assert parts[-2] == "m", page.url
+    return Shop(slug=parts[-1], name=name, owner=owner, owner_email=email)
+
+
+@pytest.fixture(scope="session")
+def new_shop(meet: Meet) -> Shop:
+    """A shop that was just registered through the pages: verified address, merchant, first store."""
+    email = "owner@journey.example"
+    shop = _registered(meet, email=email, name="旅途书店", name_en="Journey Books")
     # The dashboard says what to do next: connect, print, take the first payment.
+    page = shop.owner.page
     expect(page.locator(".steps-item")).to_have_count(3)
     expect(page.locator(".steps-item.is-done")).to_have_count(0)
     expect(page.locator(".steps-mark.is-now")).to_have_count(1)
-    parts = page.url.rstrip("/").split("/")
-    assert parts[-2] == "m", page.url
-    return Shop(slug=parts[-1], name="旅途书店", owner=owner, owner_email=email)
+    return shop
 
 
 @pytest.fixture(scope="session")
@@ -145,20 +152,34 @@ def credentials(portal: Portal) -> dict[str, dict[str, Any]]:
     """Fresh merchants at the simulated platforms, as their consoles show them."""
     return {
         platform: portal.control("merchants", {"platform": platform, "name": "旅途书店"})
-        for platform in ("wechatpay", "alipay")
+        for platform in ("wechatpay", "alipay", "unionpay", "shouqianba")
     }
 
 
 @pytest.fixture(scope="session")
 def shop(new_shop: Shop, credentials: dict[str, dict[str, Any]]) -> Shop:
-    """The shop, connected to both platforms through the form."""
-    page = new_shop.owner.page
+    """The shop, connected to all platforms through the form; the aggregator comes last, so each wallet's own goes first."""
     for platform, shown in credentials.items():
-        page.goto(new_shop.url(f"platforms/connect/{platform}/"))
-        pages.fill(page, pages.connection_values(shown, f"Own {platform}"))
-        pages.send(page)
-        assert "/connect/" not in page.url, page.locator("main").inner_text()
+        pages.connect(new_shop, shown, f"Own {platform}")
     return new_shop
+
+
+@pytest.fixture(scope="session")
+def aggregator(portal: Portal) -> dict[str, Any]:
+    """What Shouqianba's console shows to the second shop."""
+    shown: dict[str, Any] = portal.control(
+        "merchants", {"platform": "shouqianba", "name": "合一书店"}
+    )
+    return shown
+
+
+@pytest.fixture(scope="session")
+def aggregated_shop(meet: Meet, aggregator: dict[str, Any]) -> Shop:
+    """A second shop that has one contract for all wallets: only Shouqianba is connected."""
+    email = "owner@one-contract.example"
+    new = _registered(meet, email=email, name="合一书店", name_en="One Contract Books")
+    pages.connect(new, aggregator, "All wallets")
+    return replace(new, takes=pages.AGGREGATED)
 
 
 def _printed(shop: Shop, folder: Path, name: str, amount: str = "") -> Code:
@@ -183,6 +204,12 @@ def open_code(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Code:
 def fixed_code(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Code:
     """A code of ¥8.80."""
     return _printed(shop, tmp_path_factory.mktemp("codes"), "明信片", "8.80")
+
+
+@pytest.fixture(scope="session")
+def aggregated_code(aggregated_shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Code:
+    """A code of the second shop where the customer types the amount."""
+    return _printed(aggregated_shop, tmp_path_factory.mktemp("codes"), "合一收银台")
 
 
 @pytest.fixture(scope="session")

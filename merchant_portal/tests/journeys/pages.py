@@ -8,16 +8,20 @@ import hmac
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from merchant_portal.tests.journeys.browsing import Person
 from merchant_portal.tests.journeys.harness import Portal
 
 PASSWORD = "a-long-pass-phrase-7"
+#: Each wallet at its own platform.
+DIRECT = {wallet: wallet for wallet in ("wechatpay", "alipay", "unionpay")}
+#: All wallets at the aggregator.
+AGGREGATED = dict.fromkeys(DIRECT, "shouqianba")
 
 
 def fill(page: Page, values: Mapping[str, str]) -> None:
@@ -100,12 +104,14 @@ def totp(secret: str, at: float) -> str:
 # ---------------------------------------------------------------- setting up
 @dataclass(frozen=True)
 class Shop:
-    """The journeys' own merchant."""
+    """A merchant of the journeys."""
 
     slug: str
     name: str
     owner: Person
     owner_email: str
+    #: The platform that takes a wallet's money here, by the order of preference.
+    takes: Mapping[str, str] = field(default_factory=DIRECT.copy)
 
     def url(self, path: str = "") -> str:
         """An address of its back office."""
@@ -122,7 +128,7 @@ class Code:
 
 
 def connection_values(credentials: Mapping[str, Any], label: str) -> dict[str, str]:
-    """What to type into the form of an account, from what the platform's console shows."""
+    """What to type into the form of an account, from what the platform's console shows; ``certificate`` is a file there."""
     names = {
         "wechatpay": (
             "merchant_no",
@@ -135,8 +141,55 @@ def connection_values(credentials: Mapping[str, Any], label: str) -> dict[str, s
             "app_secret",
         ),
         "alipay": ("merchant_no", "app_id", "private_key", "alipay_public_key"),
+        "unionpay": (
+            "merchant_no",
+            "certificate",
+            "certificate_password",
+            "root_certificate",
+            "middle_certificate",
+        ),
+        "shouqianba": (
+            "merchant_no",
+            "app_id",
+            "vendor_sn",
+            "vendor_key",
+            "public_key",
+            "activation_code",
+        ),
     }[credentials["platform"]]
     return {"label": label, **{name: str(credentials[name]) for name in names}}
+
+
+def connect(shop: Shop, credentials: Mapping[str, Any], label: str) -> None:
+    """Connect an account through its form; UnionPay's certificate is handed over as the file that it is."""
+    page = shop.owner.page
+    page.goto(shop.url(f"platforms/connect/{credentials['platform']}/"))
+    values = connection_values(credentials, label)
+    certificate = values.pop("certificate", "")
+    fill(page, values)
+    if certificate:
+        file: FilePayload = {
+            "name": "merchant.pfx",
+            "mimeType": "application/x-pkcs12",
+            "buffer": base64.b64decode(certificate),
+        }
+        page.locator('main [name="certificate_file"]').set_input_files(files=[file])
+    send(page)
+    assert "/connect/" not in page.url, page.locator("main").inner_text()
+
+
+def account_id(shop: Shop, label: str) -> int:
+    """An account's number in the addresses, by its name in the list."""
+    page = shop.owner.page
+    page.goto(shop.url("platforms/"))
+    link = page.locator("main table .cell-lead a", has_text=label).first
+    return last_number(link.get_attribute("href"))
+
+
+def last_number(address: str | None) -> int:
+    """The number at the end of an address: ``/m/shop/orders/5/`` is 5."""
+    assert address
+    return int(address.rstrip("/").rsplit("/", 1)[-1])
 
 
 def create_code(shop: Shop, *, name: str, amount: str = "") -> int:
@@ -196,11 +249,16 @@ def pay_in_sheet(page: Page) -> None:
     sheet.get_by_test_id("done").click()
 
 
-def begin(page: Page, link: str, amount: str, platform: str) -> None:
-    """Open a code in an ordinary browser, type the amount and choose a platform."""
+def pay_at_cashier(page: Page) -> None:
+    """Press "pay" at a wallet's cashier; one that has to send its browser back does so by itself."""
+    page.get_by_test_id("cashier").get_by_test_id("pay").click()
+
+
+def begin(page: Page, link: str, amount: str, wallet: str) -> None:
+    """Open a code in an ordinary browser, type the amount and choose a wallet."""
     page.goto(link)
     page.get_by_test_id("amount").fill(amount)
-    page.get_by_test_id(f"pay-{platform}").click()
+    page.get_by_test_id(f"pay-{wallet}").click()
 
 
 def qr_content(page: Page) -> str:
@@ -227,17 +285,48 @@ class Paid:
     order_id: int
 
 
-def paid_over_native(payer: Person, portal: Portal, shop: Shop, code: Code, amount: str) -> Paid:
-    """Pay an amount by WeChat Pay: the order over the pages, the wallet's part by the control API."""
-    begin(payer.page, code.link, amount, "wechatpay")
-    content = qr_content(payer.page)
-    portal.control("pay", {"platform": "wechatpay", "code": content})
+def order_of(shop: Shop, number: str) -> int:
+    """The number in the addresses of the order that a payment belongs to."""
+    assert in_list(shop, number) == "succeeded"
+    row = shop.owner.page.locator("#transactions tbody tr").first
+    return last_number(row.get_attribute("data-row-href"))
+
+
+def paid_over_native(
+    payer: Person, portal: Portal, shop: Shop, code: Code, amount: str, wallet: str = "wechatpay"
+) -> Paid:
+    """Pay an amount by a code on the screen: the order over the pages, the wallet's part by the control API."""
+    begin(payer.page, code.link, amount, wallet)
+    portal.control("pay", {"platform": shop.takes[wallet], "code": qr_content(payer.page)})
     expect_state(payer.page, "paid")
     number = paid_number(payer.page)
-    assert in_list(shop, number) == "succeeded"
-    href = shop.owner.page.locator("#transactions tbody tr").first.get_attribute("data-row-href")
-    assert href
-    return Paid(number, int(href.rstrip("/").rsplit("/", 1)[-1]))
+    return Paid(number, order_of(shop, number))
+
+
+# ---------------------------------------------------------------- the till
+def pay_code(portal: Portal, wallet: str, behaviour: str = "pays") -> str:
+    """The digits of a fresh code on a customer's phone."""
+    wanted = {"wallet": wallet, "behaviour": behaviour, "seconds": 300}
+    return str(portal.control("paycodes", wanted)["digits"])
+
+
+def charge(person: Person, shop: Shop, amount: str, digits: str, **more: str) -> Page:
+    """Take a payment by a customer's code at the till, and stand on the payment's page."""
+    page = person.page
+    page.goto(shop.url("till/"))
+    for name, value in more.items():
+        page.locator(f'main select[name="{name}"]').select_option(label=value)
+    fill(page, {"amount": amount, "code": digits})
+    with page.expect_navigation():
+        page.locator("form[data-till] .till-go").click()
+    assert re.search(r"/till/\d+/", page.url), page.locator("main").inner_text()
+    return page
+
+
+def expect_stage(page: Page, word: str, within: float = 15) -> None:
+    """Wait until the payment's page at the till shows this stage, by itself."""
+    section = page.locator("#charge [data-stage]")
+    expect(section).to_have_attribute("data-stage", word, timeout=within * 1000)
 
 
 # ---------------------------------------------------------------- giving back

@@ -7,10 +7,15 @@ import pytest
 from merchant_portal.tests.journeys.browsing import Person
 from merchant_portal.tests.journeys.pages import Code, Shop
 
-CASHIER_MAY = ("", "transactions/", "codes/", "refunds/")
+CASHIER_MAY = ("", "transactions/", "codes/", "refunds/", "till/")
 CASHIER_MAY_NOT = (
     "platforms/",
     "platforms/connect/wechatpay/",
+    "platforms/notifications/",
+    "doctor/",
+    "waiting/",
+    "terminals/",
+    "terminals/add/",
     "team/",
     "team/invite/",
     "stores/",
@@ -22,8 +27,14 @@ CASHIER_MAY_NOT = (
     "audit/",
     "refunds/rule/",
 )
-AUDITOR_MAY = (*CASHIER_MAY, "platforms/", "team/", "reconciliation/", "exports/", "audit/")
+AUDITOR_MAY = (
+    *("", "transactions/", "codes/", "refunds/", "terminals/"),
+    *("platforms/", "team/", "reconciliation/", "exports/", "audit/"),
+    *("platforms/notifications/", "doctor/", "waiting/"),
+)
 AUDITOR_MAY_NOT = (
+    "till/",
+    "terminals/add/",
     "platforms/connect/wechatpay/",
     "team/invite/",
     "codes/create/",

@@ -1,5 +1,5 @@
 /* The page of an order. Hooks: [data-watch=url] with data-mark and data-page is loaded anew when the mark changes;
-   [data-seconds-left] counts down; [data-invoke] calls WeChat's cashier with the JSON of #invoke and tells the result in
+   [data-seconds-left] counts down, and so does [data-code-seconds], at whose end the page is asked for anew; [data-invoke] calls WeChat's cashier with the JSON of #invoke and tells the result in
    [data-told] (data-ok, data-cancel, data-fail); [data-offline] shows while the network is away; form[data-once] is sent
    once; [data-copy] copies. ES5 for old wallets. */
 (function () {
@@ -113,6 +113,18 @@
       left.setAttribute("data-seconds-left", String(seconds));
       left.textContent =
         ("0" + Math.floor(seconds / 60)).slice(-2) + ":" + ("0" + (seconds % 60)).slice(-2);
+    }, 1000);
+  }
+
+  var life = document.querySelector("[data-code-seconds]");
+  if (life) {
+    var living = setInterval(function () {
+      var seconds = Math.max(0, Number(life.getAttribute("data-code-seconds")) - 1);
+      life.setAttribute("data-code-seconds", String(seconds));
+      life.textContent = Math.floor(seconds / 60) + ":" + ("0" + (seconds % 60)).slice(-2);
+      if (seconds > 0) return;
+      clearInterval(living);
+      later(0);
     }, 1000);
   }
 

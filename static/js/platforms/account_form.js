@@ -24,8 +24,14 @@
       if (!file) return;
       event.preventDefault();
       if (file.size > 20000) return;
-      file.text().then(function (text) {
-        area.value = text.trim();
+      file.arrayBuffer().then(function (buffer) {
+        var bytes = Array.from(new Uint8Array(buffer));
+        var raw = String.fromCharCode.apply(null, bytes);
+        /* A .pfx is no text: it goes in as base64. */
+        var binary = raw.indexOf("-----BEGIN") < 0 && bytes.some(function (byte) {
+          return byte > 127;
+        });
+        area.value = binary ? btoa(raw) : new TextDecoder().decode(buffer).trim();
         area.dispatchEvent(new Event("input", { bubbles: true }));
       });
     });

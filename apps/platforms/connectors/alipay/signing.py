@@ -1,15 +1,19 @@
-"""Alipay OpenAPI with RSA2 in key mode: what is signed, and how the signed part of an answer is cut out.
+"""Alipay OpenAPI with RSA2: what is signed, how the signed part of an answer is cut out, how certificates are named.
 
-Source: Alipay open platform documentation, "signature and verification"; the protocol's published samples are in the
-tests.
+Source: Alipay open platform documentation, "signature and verification" and "public key certificates"; the protocol's
+published samples are in the tests.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from apps.platforms import rsa
@@ -23,10 +27,20 @@ CHARSETS = {
     "gb18030": "gb18030",
 }
 _MAX_FIELDS = 200
+#: What a value must not hold: it could be read as the end of one field and the beginning of another. Alipay's own names are
+#: of such letters; what is escaped once more, as ``passback_params`` must be, is not concerned.
+_NEXT_FIELD = re.compile(r"&[A-Za-z_][A-Za-z0-9_.]*=")
+
+#: Object identifiers of signatures by RSA begin so.
+_RSA = "1.2.840.113549.1.1"
 
 
 class SignatureRefused(Exception):
-    """A message of the platform does not verify; the text says why."""
+    """A message of the platform does not verify; the text says why.
+
+    ``"missing"``, ``"sign_type"``, ``"serial"`` (no certificate of that number), ``"expired"`` (a certificate past its
+    time), ``"wrong"``.
+    """
 
 
 class Unreadable(Exception):
@@ -51,17 +65,45 @@ def sign_request(key: RSAPrivateKey, parameters: Mapping[str, str]) -> str:
     return rsa.sign(key, request_text(parameters).encode())
 
 
-def cut_answer(body: bytes) -> tuple[dict[str, str], str]:
-    """Split an answer's outer object into its members' exact texts, and give the ``sign`` (empty when absent).
+def certificate_sn(certificate: x509.Certificate) -> str:
+    """What Alipay calls a certificate's SN: a hash of its issuer, as ``CN=…,OU=…,O=…,C=…``, and its decimal serial number."""
+    named = f"{certificate.issuer.rfc4514_string()}{certificate.serial_number}"
+    return hashlib.md5(named.encode(), usedforsecurity=False).hexdigest()
+
+
+def root_sn(roots: Iterable[x509.Certificate]) -> str:
+    """The SN of the root bundle: of those signed by RSA, joined; the bundle holds others as well."""
+    return "_".join(
+        certificate_sn(one)
+        for one in roots
+        if one.signature_algorithm_oid.dotted_string.startswith(_RSA)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutAnswer:
+    """An answer's members as they stand on the wire, but for ``sign`` and ``alipay_cert_sn``, which are read.
+
+    ``charset`` is the Python codec by which the bytes were read and are written again for the signature's sake.
+    """
+
+    members: Mapping[str, str] = field(repr=False)
+    sign: str
+    certificate_sn: str
+    charset: str
+
+
+def cut_answer(body: bytes, *, content_type: str = "") -> CutAnswer:
+    """Split an answer's outer object into its members' exact texts.
 
     The signature covers the inner object as it stands on the wire, with its escapes, so it must never be written anew.
     Raises Unreadable.
     """
+    text, charset = _decoded(body, content_type)
+    members: dict[str, str] = {}
+    decoder = json.JSONDecoder()
     try:
-        text = body.decode()
-        members: dict[str, str] = {}
         at = _expect(text, 0, "{")
-        decoder = json.JSONDecoder()
         while True:
             name, at = decoder.raw_decode(text, _space(text, at))
             start = _space(text, _expect(text, at, ":"))
@@ -76,11 +118,28 @@ def cut_answer(body: bytes) -> tuple[dict[str, str], str]:
         if text[at + 1 :].strip():
             raise Unreadable("text after the answer")
         sign = json.loads(members.pop("sign", '""'))
+        certificate = json.loads(members.pop("alipay_cert_sn", '""'))
     except (ValueError, RecursionError) as error:
         raise Unreadable("not JSON") from error
-    if not isinstance(sign, str):
-        raise Unreadable("sign is no text")
-    return members, sign
+    if not isinstance(sign, str) or not isinstance(certificate, str):
+        raise Unreadable("sign or alipay_cert_sn is no text")
+    return CutAnswer(members=members, sign=sign, certificate_sn=certificate, charset=charset)
+
+
+def _decoded(body: bytes, content_type: str) -> tuple[str, str]:
+    """An answer's text and its character set: the one that it names, else UTF-8, which we ask for, else GBK.
+
+    In GBK a character's second byte may look like a quote's escape, so nothing can be cut before it is decoded.
+    """
+    _, _, named = content_type.lower().partition("charset=")
+    told = CHARSETS.get(named.partition(";")[0].strip(' "'))
+    for charset in dict.fromkeys([told or "utf-8", "utf-8", "gb18030"]):
+        try:
+            text = body.decode(charset)
+        except UnicodeDecodeError:
+            continue
+        return text, charset
+    raise Unreadable("not text")
 
 
 def _space(text: str, at: int) -> int:
@@ -96,18 +155,24 @@ def _expect(text: str, at: int, character: str) -> int:
     return at + 1
 
 
-def verify_answer(key: RSAPublicKey, text: str, sign: str) -> None:
+def verify_answer(key: RSAPublicKey, text: str, sign: str, *, charset: str = "utf-8") -> None:
     """Check the exact text of an inner object. Raises SignatureRefused."""
     if not sign:
         raise SignatureRefused("missing")
-    if not rsa.verifies(key, text.encode(), sign):
+    try:
+        signed = text.encode(charset)
+    except UnicodeEncodeError as error:
+        raise SignatureRefused("wrong") from error
+    if not rsa.verifies(key, signed, sign):
         raise SignatureRefused("wrong")
 
 
 def read_form(body: bytes) -> tuple[dict[str, str], str]:
     """The fields of a notice, decoded once in the character set that it names, and that set (a Python codec).
 
-    Raises Unreadable for anything that could be read in two ways: a field twice, a broken escape, an unknown set.
+    Raises Unreadable for anything that could be read in two ways: a field twice, a broken escape, an unknown set, a value
+    that looks like further fields. What is signed does not tell where one field ends, so a text that somebody had signed
+    as a subject must not be cut up anew into a number and an amount.
     """
     try:
         text = body.decode("ascii")
@@ -133,6 +198,8 @@ def read_form(body: bytes) -> tuple[dict[str, str], str]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise Unreadable("a field is twice there")
+    if any(_NEXT_FIELD.search(value) for value in fields.values()):
+        raise Unreadable("a value that could be read as further fields")
     return fields, charset
 
 

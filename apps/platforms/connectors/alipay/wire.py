@@ -1,7 +1,7 @@
 """Alipay messages to and from our dataclasses: yuan with two decimals, naive times that are Beijing's.
 
-Sources: Alipay open platform documentation of alipay.trade.precreate, wap.pay, query, close, refund, fastpay.refund.query and
-of asynchronous notices. Every reader raises MalformedMessage when a field that decides about money is missing or not
+Sources: Alipay open platform documentation of alipay.trade.precreate, wap.pay, create, pay, query, close, cancel, refund,
+fastpay.refund.query and of asynchronous notices. Every reader raises MalformedMessage when a field that decides about money is missing or not
 ours.
 """
 
@@ -15,8 +15,9 @@ from typing import Any
 
 from apps.core.clock import CHINA
 from apps.core.money import InvalidAmount, Money
-from apps.platforms.fields import optional, text
+from apps.platforms.fields import load_object, optional, text
 from apps.platforms.gateway import (
+    BarcodeRequest,
     CreateRequest,
     Credentials,
     MalformedMessage,
@@ -28,6 +29,9 @@ from apps.platforms.gateway import (
     RefundRequest,
     RefundResult,
 )
+
+#: The payer is typing the password (order success pay inprocess).
+WAITING = "10003"
 
 _UNWANTED = re.compile(r"[/=&\ud800-\udfff\x00-\x1f\x7f]")
 _STATES = {
@@ -55,21 +59,13 @@ def dump(message: Mapping[str, Any]) -> str:
 
 def load(text: str) -> dict[str, Any]:
     """Read an inner object. Raises MalformedMessage."""
-    try:
-        message = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedMessage("not JSON") from error
-    if not isinstance(message, dict):
-        raise MalformedMessage("not a JSON object")
-    return message
+    return load_object(text)
 
 
 def order(request: CreateRequest) -> dict[str, Any]:
     """``biz_content`` of a new payment: a code to be scanned, or the cashier page in a phone's browser."""
-    biz: dict[str, Any] = {
-        "out_trade_no": request.order_no,
-        "total_amount": request.amount.to_yuan(),
-        "subject": clean(request.subject, 256) or request.order_no,
+    biz = {
+        **_trade(request),
         "product_code": "QUICK_WAP_WAY",
         "time_expire": to_beijing(request.expires_at),
     }
@@ -77,6 +73,41 @@ def order(request: CreateRequest) -> dict[str, Any]:
         biz["product_code"] = "FACE_TO_FACE_PAYMENT"
     elif request.return_url:
         biz["quit_url"] = request.return_url
+    return biz
+
+
+def in_app_order(request: CreateRequest, ours: Credentials) -> dict[str, Any]:
+    """``biz_content`` of a trade that the wallet's own script opens for the payer who is known (JSAPI)."""
+    payer = "buyer_id" if re.fullmatch(r"2088\d{12}", request.payer_id) else "buyer_open_id"
+    return {
+        **_trade(request),
+        "product_code": "JSAPI_PAY",
+        "op_app_id": ours.app_id,
+        payer: request.payer_id,
+        "time_expire": to_beijing(request.expires_at),
+    }
+
+
+def barcode_order(request: BarcodeRequest) -> dict[str, Any]:
+    """``biz_content`` of a payment by the payer's code."""
+    biz = {
+        **_trade(request),
+        "scene": "bar_code",
+        "auth_code": request.auth_code,
+        "product_code": "FACE_TO_FACE_PAYMENT",
+        "time_expire": to_beijing(request.expires_at),
+    }
+    if request.operator:
+        biz["operator_id"] = request.operator[:28]
+    return biz
+
+
+def _trade(request: CreateRequest | BarcodeRequest) -> dict[str, Any]:
+    biz: dict[str, Any] = {
+        "out_trade_no": request.order_no,
+        "total_amount": request.amount.to_yuan(),
+        "subject": clean(request.subject, 256) or request.order_no,
+    }
     if request.store_ref:
         biz["store_id"] = request.store_ref[:32]
     if request.terminal_ref:
@@ -98,40 +129,99 @@ def refund_order(request: RefundRequest) -> dict[str, Any]:
     return biz
 
 
-def payment(message: Mapping[str, Any], *, order_no: str | None = None) -> PaymentResult:
-    """A trade, from a query or from a notice. A closed trade that was once paid is a payment made (and refunded)."""
+def payment(
+    message: Mapping[str, Any],
+    *,
+    order_no: str | None = None,
+    product: Product = Product.DYNAMIC_QR,
+) -> PaymentResult:
+    """A trade, from a query or from a notice.
+
+    A closed trade that was once paid is a payment made and refunded; one by the payer's code was reversed: CLOSED, with
+    what was given back in ``refunded``.
+    """
     state = text(message, "trade_status")
     outcome = _STATES.get(state, Outcome.UNKNOWN)
     paid_at = _time(optional(message, "send_pay_date") or optional(message, "gmt_payment"))
     refunded = _yuan(message, "refund_fee") if optional(message, "refund_fee") else None
+    amount = _yuan(message, "total_amount")
     if state == "TRADE_CLOSED" and (
         paid_at or optional(message, "gmt_refund") or (refunded and refunded.minor)
     ):
-        outcome = Outcome.SUCCEEDED
-    number = text(message, "out_trade_no")
-    if order_no is not None and number != order_no:
-        raise MalformedMessage("out_trade_no is another one")
-    payer = next(
-        (
-            optional(message, name)
-            for name in ("buyer_id", "buyer_user_id", "buyer_open_id", "open_id")
-            if optional(message, name)
-        ),
-        None,
-    )
+        if product is Product.BARCODE:
+            refunded = amount
+        else:
+            outcome = Outcome.SUCCEEDED
+    payer, masked = _payer(message)
     return PaymentResult(
         outcome=outcome,
-        order_no=number,
+        order_no=_number(message, order_no),
         platform_trade_no=text(message, "trade_no"),
-        amount=_yuan(message, "total_amount"),
+        amount=amount,
         payer_id=payer,
-        # Masked by the platform already: 159****5620.
-        payer_masked=_masked(optional(message, "buyer_logon_id")),
+        payer_masked=masked,
         paid_at=paid_at,
         refunded=refunded,
         code=state,
         payload=_redacted(message),
     )
+
+
+def barcode_payment(message: Mapping[str, Any], request: BarcodeRequest) -> PaymentResult:
+    """The answer to a payment by the payer's code: paid (10000), or waiting for the password (10003)."""
+    number = _number(message, request.order_no)
+    if message.get("code") == WAITING:
+        return PaymentResult(
+            outcome=Outcome.PENDING,
+            order_no=number,
+            platform_trade_no=optional(message, "trade_no") or None,
+            code=WAITING,
+            payload=_redacted(message),
+        )
+    amount = _yuan(message, "total_amount")
+    if amount != request.amount:
+        raise MalformedMessage("total_amount is another one")
+    paid_at = _time(text(message, "gmt_payment"))
+    payer, masked = _payer(message)
+    return PaymentResult(
+        outcome=Outcome.SUCCEEDED,
+        order_no=number,
+        platform_trade_no=text(message, "trade_no"),
+        amount=amount,
+        payer_id=payer,
+        payer_masked=masked,
+        paid_at=paid_at,
+        code="TRADE_SUCCESS",
+        payload=_redacted(message),
+    )
+
+
+def reversal(message: Mapping[str, Any], *, order_no: str) -> PaymentResult:
+    """The answer to a reversal: CLOSED, or PENDING where it asks to be called again."""
+    number = _number(message, order_no)
+    again = optional(message, "retry_flag") == "Y"
+    return PaymentResult(
+        outcome=Outcome.PENDING if again else Outcome.CLOSED,
+        order_no=number,
+        platform_trade_no=optional(message, "trade_no") or None,
+        # ``close`` or ``refund``: whether something had been taken.
+        code=optional(message, "action") or "cancel",
+        payload=_redacted(message),
+    )
+
+
+def _number(message: Mapping[str, Any], order_no: str | None) -> str:
+    number = text(message, "out_trade_no")
+    if order_no is not None and number != order_no:
+        raise MalformedMessage("out_trade_no is another one")
+    return number
+
+
+def _payer(message: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The payer's id, and the log-in as the platform masks it (159****5620)."""
+    names = ("buyer_id", "buyer_user_id", "buyer_open_id", "open_id")
+    payer = next((found for name in names if (found := optional(message, name))), None)
+    return payer, _masked(optional(message, "buyer_logon_id"))
 
 
 def notification(fields: Mapping[str, str], ours: Credentials) -> Notification:
@@ -263,5 +353,7 @@ def _redacted(message: Mapping[str, Any]) -> dict[str, Any]:
         "notify_time",
         "store_id",
         "terminal_id",
+        "retry_flag",
+        "action",
     }
     return {name: value for name, value in message.items() if name in shown}

@@ -1,48 +1,36 @@
-"""WeChat Pay API v3 for a direct merchant, in public-key or platform-certificate mode."""
+"""WeChat Pay API v3 for a direct merchant, in public-key or platform-certificate mode, or on the way from one to the other."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date
 from typing import Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from apps.platforms import fields, files, http, rsa
 from apps.platforms.connectors.wechatpay import signing, statement, wire
-from apps.platforms.connectors.wechatpay.client import WechatpayClient
+from apps.platforms.connectors.wechatpay.base import WechatpayEndpoints
+from apps.platforms.connectors.wechatpay.payments import PaymentCalls
+from apps.platforms.connectors.wechatpay.refunds import RefundCalls
+from apps.platforms.connectors.wechatpay.renewal import RenewalCalls
 from apps.platforms.gateway import (
     API_V3_KEY_WRONG,
     Ack,
-    BarcodeRequest,
     Capability,
     CheckState,
-    CreateRequest,
     CredentialCheck,
-    Credentials,
-    Handover,
     InvalidSignature,
     MalformedMessage,
     Notification,
     NotificationKind,
-    NotSupported,
     OrderNotFound,
-    Outcome,
     ParsedStatement,
-    PaymentRef,
-    PaymentResult,
-    Platform,
-    PlatformGateway,
     PlatformRejected,
     PlatformUnavailable,
-    Product,
     RawNotification,
-    RefundRef,
-    RefundRequest,
-    RefundResult,
     StatementEmpty,
     StatementFile,
     StatementKind,
@@ -51,17 +39,8 @@ from apps.platforms.gateway import (
     WrongKey,
 )
 
-_PRODUCTS = {Product.IN_APP: "jsapi", Product.DYNAMIC_QR: "native", Product.BROWSER: "h5"}
-_CLOSED = {"ORDER_CLOSED", "ORDERCLOSED"}
-#: Answers to "close" under which the order may be in any state: ask. The string for "already paid" is not documented.
-_CLOSE_DOUBTFUL = {
-    "ORDER_PAID",
-    "ORDERPAID",
-    "TRADE_ERROR",
-    "TRADE_STATE_ERROR",
-    "INVALID_REQUEST",
-    "RULE_LIMIT",
-}
+__all__ = ["WechatpayEndpoints", "WechatpayGateway"]
+
 #: Which credential to look at, by the platform's code.
 _AT_FAULT = {
     "SIGN_ERROR": "private_key",
@@ -70,6 +49,16 @@ _AT_FAULT = {
     "MCH_NOT_EXISTS": "merchant_no",
     "APPID_MCHID_NOT_MATCH": "app_id",
     "APPID_NOT_EXIST": "app_id",
+    "bad_key": "private_key",
+    "40001": "app_secret",
+    "40125": "app_secret",
+    "41004": "app_secret",
+}
+#: The same for answers that could not be trusted, by our own codes.
+_UNTRUSTED = {
+    "bad_signature": "public_key",
+    "unknown_serial": "public_key_id",
+    "certificate_expired": "platform_certificates",
 }
 _BILLS = {
     StatementKind.TRADE: ("/v3/bill/tradebill", "bill_type", "ALL"),
@@ -77,182 +66,34 @@ _BILLS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WechatpayEndpoints:
-    """Where the platform lives. ``api_url`` may carry a path prefix, which is never part of what is signed."""
+class WechatpayGateway(PaymentCalls, RefundCalls, RenewalCalls):
+    """One merchant's access to WeChat Pay."""
 
-    api_url: str
-    oauth_authorize_url: str
-    oauth_token_url: str
-
-
-class WechatpayGateway(PlatformGateway):
-    """One merchant's access to WeChat Pay. ``nonce`` gives a fresh random text for each signature."""
-
-    platform: ClassVar[Platform] = Platform.WECHATPAY
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {
             Capability.IN_APP,
             Capability.DYNAMIC_QR,
             Capability.BROWSER,
+            Capability.BARCODE,
             Capability.CLOSE,
+            Capability.REVERSE,
             Capability.REFUND,
             Capability.PARTIAL_REFUND,
             Capability.PAYER_IDENTITY,
+            Capability.RENEWAL,
+            Capability.ABNORMAL_REFUND,
             Capability.TRADE_STATEMENT,
             Capability.FUND_STATEMENT,
         }
     )
 
-    def __init__(
-        self,
-        *,
-        credentials: Credentials,
-        http: http.PlatformHttp,
-        endpoints: WechatpayEndpoints,
-        clock: Callable[[], datetime],
-        nonce: Callable[[], str] = lambda: secrets.token_hex(16),
-    ) -> None:
-        self._ours = credentials
-        self._http = http
-        self._endpoints = endpoints
-        self._nonce = nonce
-        self._client = WechatpayClient(
-            credentials=credentials,
-            http=http,
-            api_url=endpoints.api_url,
-            clock=clock,
-            nonce=nonce,
-        )
-
-    # Payments
-
-    def create_payment(self, request: CreateRequest) -> Handover:
-        product = _PRODUCTS.get(request.product)
-        if product is None:
-            raise NotSupported(f"WeChat Pay: {request.product}")
-        if request.product is Product.IN_APP and not request.payer_id:
-            raise PlatformRejected("the payer's openid is missing", code="payer_missing")
-        if request.product is Product.BROWSER and not request.client_ip:
-            raise PlatformRejected("the payer's IP address is missing", code="client_ip_missing")
-        answer = self._client.call(
-            "POST", f"/v3/pay/transactions/{product}", wire.order(request, self._ours)
-        )
-        with http.ReadingAnswer():
-            if request.product is Product.DYNAMIC_QR:
-                return Handover(
-                    product=request.product,
-                    order_no=request.order_no,
-                    qr_content=fields.text(answer, "code_url"),
-                )
-            if request.product is Product.BROWSER:
-                url = fields.text(answer, "h5_url")
-                if request.return_url:
-                    url += f"&redirect_url={quote(request.return_url, safe='')}"
-                return Handover(
-                    product=request.product, order_no=request.order_no, redirect_url=url
-                )
-            prepay_id = fields.text(answer, "prepay_id")
-        return Handover(
-            product=request.product,
-            order_no=request.order_no,
-            invoke=self._invoke_parameters(prepay_id),
-        )
-
-    def _invoke_parameters(self, prepay_id: str) -> dict[str, str]:
-        timestamp, nonce = self._client.timestamp(), self._nonce()
-        package = f"prepay_id={prepay_id}"
-        message = signing.pay_message(
-            app_id=self._ours.app_id, timestamp=timestamp, nonce=nonce, package=package
-        )
-        return {
-            "appId": self._ours.app_id,
-            "timeStamp": timestamp,
-            "nonceStr": nonce,
-            "package": package,
-            "signType": "RSA",
-            "paySign": rsa.sign(self._client.private_key(), message),
-        }
-
-    def query_payment(self, ref: PaymentRef) -> PaymentResult:
-        return self._payment(
-            self._client.call("GET", self._query_target(ref.order_no)), ref.order_no
-        )
-
-    async def query_payment_async(self, ref: PaymentRef) -> PaymentResult:
-        answer = await self._client.call_async("GET", self._query_target(ref.order_no))
-        return self._payment(answer, ref.order_no)
-
-    def _query_target(self, order_no: str) -> str:
-        query = urlencode({"mchid": self._ours.merchant_no})
-        return f"/v3/pay/transactions/out-trade-no/{quote(order_no, safe='')}?{query}"
-
-    def _payment(self, answer: Mapping[str, Any], order_no: str) -> PaymentResult:
-        with http.ReadingAnswer():
-            result = wire.payment(answer, self._ours)
-            if result.order_no != order_no:
-                raise MalformedMessage("out_trade_no is another one")
-        return result
-
-    def close_payment(self, ref: PaymentRef) -> PaymentResult:
-        closed = PaymentResult(outcome=Outcome.CLOSED, order_no=ref.order_no)
-        try:
-            self._client.call(
-                "POST",
-                f"/v3/pay/transactions/out-trade-no/{quote(ref.order_no, safe='')}/close",
-                {"mchid": self._ours.merchant_no},
-            )
-        except OrderNotFound:
-            return closed
-        except PlatformRejected as refusal:
-            if refusal.code in _CLOSED:
-                return closed
-            if refusal.code not in _CLOSE_DOUBTFUL:
-                raise
-            result = self.query_payment(ref)
-            if result.outcome is Outcome.PENDING:
-                raise
-            return result
-        return closed
-
-    def pay_barcode(self, request: BarcodeRequest) -> PaymentResult:
-        raise NotSupported("WeChat Pay: barcode")
-
-    def reverse_payment(self, ref: PaymentRef) -> PaymentResult:
-        raise NotSupported("WeChat Pay: reverse")
-
-    # Refunds
-
-    def refund(self, request: RefundRequest) -> RefundResult:
-        answer = self._client.call(
-            "POST", "/v3/refund/domestic/refunds", wire.refund_order(request)
-        )
-        result = self._refund(answer, request.order_no, request.refund_no)
-        if result.amount != request.amount:
-            raise PlatformUnavailable("the answer names another amount", code="bad_answer")
-        return result
-
-    def query_refund(self, ref: RefundRef) -> RefundResult:
-        answer = self._client.call("GET", self._refund_target(ref.refund_no))
-        return self._refund(answer, ref.order_no, ref.refund_no)
-
-    async def query_refund_async(self, ref: RefundRef) -> RefundResult:
-        answer = await self._client.call_async("GET", self._refund_target(ref.refund_no))
-        return self._refund(answer, ref.order_no, ref.refund_no)
-
-    def _refund_target(self, refund_no: str) -> str:
-        return f"/v3/refund/domestic/refunds/{quote(refund_no, safe='')}"
-
-    def _refund(self, answer: Mapping[str, Any], order_no: str, refund_no: str) -> RefundResult:
-        with http.ReadingAnswer():
-            result = wire.refund(answer, self._ours)
-            if (result.order_no, result.refund_no) != (order_no, refund_no):
-                raise MalformedMessage("the answer is about another refund")
-        return result
-
     # Notifications
 
     def parse_notification(self, raw: RawNotification) -> Notification:
+        if raw.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            # Refunds made on the merchant platform may be told in the old way, which nothing here can verify. The query
+            # and the bill tell them as well.
+            raise MalformedMessage("an XML notice of the older interface (v2), not of API v3")
         try:
             keys = signing.platform_keys(self._ours.keys)
             signing.verify(headers=raw.headers, body=raw.body, keys=keys, now=raw.received_at)
@@ -354,7 +195,8 @@ class WechatpayGateway(PlatformGateway):
         try:
             keys = signing.platform_keys(self._ours.keys)
         except rsa.UnusableKey as error:
-            return CredentialCheck(state=CheckState.BAD, code=error.reason, field="public_key")
+            field = "public_key" if self._by_public_key else "platform_certificates"
+            return CredentialCheck(state=CheckState.BAD, code=error.reason, field=field)
         if not keys:
             return CredentialCheck(state=CheckState.BAD, code="empty", field="public_key")
         # Nothing can have this number, so the one good answer is "no such order".
@@ -364,17 +206,8 @@ class WechatpayGateway(PlatformGateway):
                 self._client.call("GET", self._query_target(order_no))
             self._check_answers()
             self._check_app_secret()
-        except PlatformRejected as refusal:
-            return _verdict(refusal)
-        except PlatformUnavailable as trouble:
-            field = {"bad_signature": "public_key", "unknown_serial": "public_key_id"}
-            bad = trouble.code in field
-            return CredentialCheck(
-                state=CheckState.BAD if bad else CheckState.UNREACHABLE,
-                code=trouble.code,
-                message=trouble.message,
-                field=field.get(trouble.code, ""),
-            )
+        except (PlatformRejected, PlatformUnavailable) as error:
+            return self._verdict(error)
         return CredentialCheck(state=CheckState.GOOD)
 
     def _check_answers(self) -> None:
@@ -385,7 +218,7 @@ class WechatpayGateway(PlatformGateway):
             return
         except PlatformUnavailable as trouble:
             # Not every merchant has this call; only a signature that does not verify tells something.
-            if trouble.code in {"bad_signature", "unknown_serial", "clock_skew"}:
+            if trouble.code in _UNTRUSTED or trouble.code == "clock_skew":
                 raise
 
     def _check_app_secret(self) -> None:
@@ -398,6 +231,34 @@ class WechatpayGateway(PlatformGateway):
         except PlatformRejected as refusal:
             if refusal.code in {"40001", "40125", "41004", "40013"}:
                 raise
+
+    @property
+    def _by_public_key(self) -> bool:
+        """Whether the platform's word is known by public keys, if by certificates as well."""
+        return bool(signing.public_keys(self._ours.keys))
+
+    def _verdict(self, error: PlatformRejected | PlatformUnavailable) -> CredentialCheck:
+        """What a refused or unusable answer says about the credentials."""
+        code, words = error.code, error.message.lower()
+        field = _AT_FAULT.get(code) or _UNTRUSTED.get(code, "")
+        if code in _UNTRUSTED and not self._by_public_key:
+            field = "platform_certificates"
+        if code == "SIGN_ERROR" and ("序列号" in words or "serial" in words):
+            field = "serial_no"
+        elif code == "40013" or (isinstance(error, PlatformRejected) and "appid" in words):
+            field = "app_id"
+        elif code in {"SIGN_ERROR", "PARAM_ERROR", "INVALID_REQUEST"} and (
+            "商户号" in words or "mchid" in words
+        ):
+            field = "merchant_no"
+        # Our clock is off: no credential is to blame, and none can be tried until it is right.
+        bad = isinstance(error, PlatformRejected) or bool(field) or code == "clock_skew"
+        return CredentialCheck(
+            state=CheckState.BAD if bad else CheckState.UNREACHABLE,
+            code=code,
+            message=error.message,
+            field=field if bad else "",
+        )
 
     def authorize_url(self, *, redirect_uri: str, state: str) -> str:
         # The platform is particular about the order of these.
@@ -433,26 +294,3 @@ class WechatpayGateway(PlatformGateway):
         if failure in {-1, 45009, 45011}:
             raise PlatformUnavailable(words, code=str(failure))
         raise PlatformRejected(words, code=str(failure))
-
-
-def _verdict(refusal: PlatformRejected) -> CredentialCheck:
-    field = _AT_FAULT.get(refusal.code, "")
-    words = refusal.message.lower()
-    if refusal.code == "bad_key":
-        field = "private_key"
-    elif refusal.code in {"40001", "40125", "41004"}:
-        field = "app_secret"
-    elif refusal.code == "40013" or "appid" in words:
-        field = "app_id"
-    elif refusal.code == "SIGN_ERROR" and ("序列号" in words or "serial" in words):
-        field = "serial_no"
-    elif refusal.code == "SIGN_ERROR" and ("时间" in words or "timestamp" in words):
-        # Our clock is off: no credential is to blame.
-        field = ""
-    elif refusal.code in {"SIGN_ERROR", "PARAM_ERROR", "INVALID_REQUEST"} and (
-        "商户号" in words or "mchid" in words
-    ):
-        field = "merchant_no"
-    return CredentialCheck(
-        state=CheckState.BAD, code=refusal.code, message=refusal.message, field=field
-    )

@@ -1,0 +1,389 @@
+"""The till's pages: a cashier takes a payment by the customer's code, and sees what becomes of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.http import HttpResponse
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from apps.core import clock
+from apps.core.audit import Actor
+from apps.core.tenancy import enter_scope
+from apps.merchants.models import Membership, Role, Store, Terminal
+from apps.merchants.tests.factories import NOW, Shop, check_now, make_shop
+from apps.payments.models import Order, Payment, PaymentState
+from apps.payments.services import apply_payment_result, poll_payment
+from apps.payments.tests.factories import make_account, make_paid, paid_result
+from apps.platforms import registry
+from apps.platforms.gateway import Outcome, PlatformGateway, PlatformRejected, PlatformUnavailable
+from apps.platforms.models import PlatformAccount
+from apps.platforms.tests.fakes import FakeGateway
+
+CODE = "134567890123456789"
+PATIENCE = timedelta(seconds=30)
+
+
+@dataclass
+class Desk:
+    """A shop whose cashier stands at the till."""
+
+    shop: Shop
+    platform: FakeGateway
+    cashier: Client
+    clock: time_machine.Traveller
+
+    def url(self, rest: str = "") -> str:
+        return f"/m/{self.shop.slug}/till/{rest}"
+
+    def take(self, client: Client | None = None, /, **changes: str) -> HttpResponse:
+        form = {"store": str(self.shop.store.pk), "amount": "12.50", "code": CODE}
+        response: HttpResponse = (client or self.cashier).post(self.url(), {**form, **changes})  # type: ignore[assignment]  # the test client's own class
+        return response
+
+    def taken(self, **changes: str) -> Payment:
+        """Take a payment and come to its page."""
+        response = self.take(**changes)
+        assert response.status_code == 303, response.content.decode()
+        payment = self.payment()
+        assert response["Location"] == self.url(f"{payment.order_id}/")
+        return payment
+
+    def payment(self) -> Payment:
+        with enter_scope(self.shop.scope):
+            return Payment.objects.latest("pk")
+
+    def orders(self) -> int:
+        with enter_scope(self.shop.scope):
+            return Order.objects.count()
+
+    def page(self, payment: Payment, client: Client | None = None) -> str:
+        response = (client or self.cashier).get(self.url(f"{payment.order_id}/"))
+        assert response.status_code == 200
+        return str(response.content.decode())
+
+    def stage(self, payment: Payment) -> str:
+        found = re.search(r'data-stage="(\w+)"', self.page(payment))
+        assert found is not None
+        return found[1]
+
+    def poll(self, payment: Payment) -> None:
+        with enter_scope(self.shop.scope):
+            poll_payment(payment_id=payment.pk, now=clock.now())
+
+    def signed_in(self, role: str) -> Client:
+        client = Client(headers={"Accept-Language": "en"})
+        client.force_login(self.shop[role])
+        return client
+
+
+@pytest.fixture
+def desk(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    platform = FakeGateway()
+
+    def gateway_for(**_rest: object) -> PlatformGateway:
+        return platform
+
+    monkeypatch.setattr(registry, "gateway_for", gateway_for)
+    for name in registry.CONNECTORS:
+        monkeypatch.setitem(registry.CONNECTORS, name, FakeGateway)
+    with time_machine.travel(NOW, tick=False) as traveller:
+        shop = make_shop()
+        with enter_scope(shop.scope):
+            make_account(shop)
+        client = Client(headers={"Accept-Language": "en"})
+        client.force_login(shop["cashier"])
+        yield Desk(shop, platform, client, traveller)
+        with enter_scope(shop.scope):
+            check_now()
+
+
+def text_of(response: HttpResponse) -> str:
+    return response.content.decode()
+
+
+# The way of a payment
+
+
+def test_paid_at_once(desk: Desk) -> None:
+    payment = desk.taken(note="靠窗")
+    assert (payment.state, payment.amount_minor) == (PaymentState.SUCCEEDED, 1_250)
+    with enter_scope(desk.shop.scope):
+        order = Order.objects.get()
+        assert (order.taken_by, order.note, order.subject) == (
+            desk.shop["cashier"],
+            "靠窗",
+            "tea茶馆 一号店",
+        )
+    page = desk.page(payment)
+    assert desk.stage(payment) == "paid"
+    assert "¥12.50" in page
+    assert "data-till-over" in page
+    assert "give-up" not in page
+
+
+def test_the_customer_confirms_while_the_cashier_watches(desk: Desk) -> None:
+    desk.platform.barcode_outcome = Outcome.PENDING
+    payment = desk.taken()
+    page = desk.page(payment)
+    assert desk.stage(payment) == "confirming"
+    assert 'data-seconds="30"' in page
+    assert 'content="3"' in page
+    assert f'data-live-ids="payment:{payment.pk}"' in page
+    desk.clock.shift(7)
+    assert 'data-seconds="23"' in desk.page(payment)
+    desk.platform.pay(payment.order_no)
+    desk.poll(payment)
+    assert desk.stage(payment) == "paid"
+
+
+def test_only_the_part_that_changes_is_fetched_again(desk: Desk) -> None:
+    payment = desk.taken()
+    part = text_of(
+        desk.cashier.get(desk.url(f"{payment.order_id}/"), headers={"HX-Request": "true"})  # type: ignore[arg-type]  # the test client's own class
+    )
+    assert part.lstrip().startswith("<section")
+    assert "<html" not in part
+
+
+def test_too_slow_it_is_taken_back_and_the_end_is_told(desk: Desk) -> None:
+    desk.platform.barcode_outcome = Outcome.PENDING
+    payment = desk.taken()
+    desk.clock.shift(PATIENCE)
+    assert desk.stage(payment) == "reversing"
+    page = desk.page(payment)
+    assert "give-up" not in page
+    assert 'name="code"' not in page
+    desk.poll(payment)
+    desk.poll(payment)
+    assert desk.stage(payment) == "reversed"
+    assert 'name="code"' in desk.page(payment)
+
+
+def test_giving_up(desk: Desk) -> None:
+    desk.platform.barcode_outcome = Outcome.PENDING
+    payment = desk.taken()
+    desk.clock.shift(5)
+    response = desk.cashier.post(desk.url(f"{payment.order_id}/give-up/"))
+    assert response["Location"] == desk.url(f"{payment.order_id}/")
+    assert desk.stage(payment) == "reversing"
+    desk.poll(payment)
+    desk.poll(payment)
+    assert desk.stage(payment) == "reversed"
+    # Again, it changes nothing.
+    desk.cashier.post(desk.url(f"{payment.order_id}/give-up/"))
+    assert desk.stage(payment) == "reversed"
+
+
+def test_no_answer_is_said_as_it_is(desk: Desk) -> None:
+    desk.platform.fail_next("pay_barcode", PlatformUnavailable("gone", code="timeout"))
+    payment = desk.taken()
+    assert desk.stage(payment) == "unknown"
+    assert "give-up" in desk.page(payment)
+
+
+def test_a_refused_code_says_why_and_another_one_keeps_the_amount(desk: Desk) -> None:
+    desk.platform.fail_next("pay_barcode", PlatformRejected("raw", code="PAYERROR"))
+    refused = desk.taken(note="靠窗")
+    page = desk.page(refused)
+    assert desk.stage(refused) == "refused"
+    assert "The payment failed; nothing was charged." in page
+    assert CODE not in page
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+    assert (fields["amount"], fields["note"], fields["after"]) == (
+        "12.50",
+        "靠窗",
+        str(refused.order_id),
+    )
+    fields.pop("csrfmiddlewaretoken")
+    paid = desk.taken(**{**fields, "code": "134567890123456788"})
+    assert (paid.state, paid.amount_minor) == (PaymentState.SUCCEEDED, 1_250)
+    assert paid.order_id != refused.order_id
+
+
+def test_another_code_is_not_taken_when_the_first_was_paid_after_all(desk: Desk) -> None:
+    desk.platform.fail_next("pay_barcode", PlatformRejected("raw", code="PAYERROR"))
+    first = desk.taken()
+    with enter_scope(desk.shop.scope):
+        apply_payment_result(
+            payment_id=first.pk,
+            result=paid_result(first),
+            via="notification",
+            now=NOW,
+            actor=Actor.system("notification"),
+        )
+    response = desk.take(code="134567890123456788", after=str(first.order_id))
+    assert response["Location"] == desk.url(f"{first.order_id}/")
+    assert desk.orders() == 1
+    assert desk.platform.count("pay_barcode") == 1
+    # The next customer is another matter.
+    desk.taken(code="134567890123456788", amount="3", after=str(first.order_id))
+    assert desk.orders() == 2
+
+
+# The form
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("amount", {"amount": ""}),
+        ("amount", {"amount": "0"}),
+        ("amount", {"amount": "12.345"}),
+        ("amount", {"amount": "12.50" + CODE}),
+        ("code", {"code": ""}),
+        ("code", {"code": "12345"}),
+        ("code", {"code": "https://u.wechat.com/abc"}),
+        ("code", {"code": "9" * 200}),
+        ("store", {"store": "987654"}),
+        ("terminal", {"terminal": "987654"}),
+    ],
+)
+def test_mistakes_come_back_with_what_was_typed(
+    desk: Desk, field: str, changes: dict[str, str]
+) -> None:
+    response = desk.take(note="靠窗", **changes)
+    assert response.status_code == 422
+    assert list(response.context["form"].errors) == [field]  # type: ignore[attr-defined]  # the test client's own class
+    page = text_of(response)
+    assert "靠窗" in page
+    assert CODE not in page.replace("12.50" + CODE, "")
+    assert desk.orders() == 0
+    assert desk.platform.calls == []
+
+
+def test_a_wallet_that_nobody_takes_is_said(desk: Desk) -> None:
+    response = desk.take(code="6212345678901234567")
+    assert response.status_code == 422
+    assert "UnionPay" in text_of(response)
+
+
+def test_full_width_digits_and_amounts_of_a_chinese_keyboard(desk: Desk) -> None:
+    payment = desk.taken(amount="￥１２．５０", code="１３４５６７８９０１２３４５６７８９")
+    assert (payment.state, payment.amount_minor) == (PaymentState.SUCCEEDED, 1_250)
+
+
+def test_the_same_form_twice_is_one_payment(desk: Desk) -> None:
+    first = desk.take(nonce="n" * 20)
+    second = desk.take(nonce="n" * 20)
+    assert first["Location"] == second["Location"]
+    assert desk.orders() == 1
+
+
+def test_the_page_keeps_no_code_and_is_kept_by_no_cache(desk: Desk) -> None:
+    response = desk.cashier.get(desk.url())
+    assert "no-store" in response["Cache-Control"]
+    page = response.content.decode()
+    assert 'id="till-wallets"' in page
+    nonces = re.findall(r'name="nonce" value="(\w+)"', page)
+    assert len(nonces) == 1
+    assert nonces != re.findall(
+        r'name="nonce" value="(\w+)"', desk.cashier.get(desk.url()).content.decode()
+    )
+
+
+def test_one_store_is_not_asked_for_and_several_are(desk: Desk) -> None:
+    page = desk.cashier.get(desk.url()).content.decode()
+    assert f'<input type="hidden" name="store" value="{desk.shop.store.pk}"' in page
+    assert "<select" not in page.split('id="main"')[1]
+    with enter_scope(desk.shop.scope):
+        Store.objects.create(name="二号店", name_en="Second store")
+    page = desk.cashier.get(desk.url()).content.decode()
+    assert '<select name="store"' in page
+
+
+def test_the_place_is_remembered(desk: Desk) -> None:
+    with enter_scope(desk.shop.scope):
+        Store.objects.create(name="零号店")
+        terminal = Terminal.objects.create(store=desk.shop.store, name="收银台")
+    payment = desk.taken(terminal=str(terminal.pk))
+    assert payment.terminal_id == terminal.pk
+    assert "收银台" in desk.page(payment)
+    form = desk.cashier.get(desk.url()).context["form"]
+    assert (form["store"].value(), form["terminal"].value()) == (desk.shop.store.pk, terminal.pk)
+    with enter_scope(desk.shop.scope):
+        Terminal.objects.filter(pk=terminal.pk).update(is_active=False)
+    form = desk.cashier.get(desk.url()).context["form"]
+    assert form["terminal"].value() is None
+
+
+def test_a_shop_that_takes_no_codes_says_so(desk: Desk) -> None:
+    with enter_scope(desk.shop.scope):
+        PlatformAccount.objects.update(takes_barcodes=False)
+    page = desk.cashier.get(desk.url()).content.decode()
+    assert "No connected platform account takes" in page
+    assert 'href="/m/tea/platforms/"' not in page.split('id="main"')[1]
+    owner = desk.signed_in("owner").get(desk.url()).content.decode()
+    assert 'href="/m/tea/platforms/"' in owner.split('id="main"')[1]
+
+
+# Who may
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_roles(desk: Desk, role: str) -> None:
+    may = role in {"owner", "manager", "cashier"}
+    client = desk.signed_in(role)
+    assert client.get(desk.url()).status_code == (200 if may else 403)
+    assert desk.take(client).status_code == (303 if may else 403)
+    assert desk.orders() == (1 if may else 0)
+    home = client.get(f"/m/{desk.shop.slug}/").content.decode()
+    assert (f'href="{desk.url()}"' in home) is may
+
+
+def test_a_member_of_one_store_sees_and_takes_only_there(desk: Desk) -> None:
+    with enter_scope(desk.shop.scope):
+        mine = Store.objects.create(name="二号店")
+        Terminal.objects.create(store=desk.shop.store, name="别处的机器")
+        here = Terminal.objects.create(store=mine, name="这里的机器")
+    elsewhere = desk.taken()
+    Membership.objects.filter(user=desk.shop["cashier"]).update(store_ids=[mine.pk])
+    page = desk.cashier.get(desk.url()).content.decode()
+    assert "这里的机器" in page
+    assert "别处的机器" not in page
+    assert desk.take().status_code == 422
+    assert desk.cashier.get(desk.url(f"{elsewhere.order_id}/")).status_code == 404
+    assert desk.cashier.post(desk.url(f"{elsewhere.order_id}/give-up/")).status_code == 404
+    payment = desk.taken(store=str(mine.pk), terminal=str(here.pk), code="134567890123456788")
+    assert payment.store_id == mine.pk
+
+
+def test_an_order_that_was_not_taken_here_has_no_page_here(desk: Desk) -> None:
+    with enter_scope(desk.shop.scope):
+        other = make_paid(desk.shop, PlatformAccount.objects.get())
+    assert desk.cashier.get(desk.url(f"{other.order_id}/")).status_code == 404
+
+
+def test_strangers_find_nothing(desk: Desk) -> None:
+    payment = desk.taken()
+    bar = make_shop("bar")
+    client = Client()
+    client.force_login(bar["owner"])
+    assert client.get(desk.url()).status_code == 404
+    assert client.get(f"/m/bar/till/{payment.order_id}/").status_code == 404
+    assert client.post(f"/m/bar/till/{payment.order_id}/give-up/").status_code == 404
+
+
+# Cost
+
+
+def test_how_much_the_pages_ask(
+    desk: Desk, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with enter_scope(desk.shop.scope):
+        for number in range(5):
+            store = Store.objects.create(name=f"{number}号分店")
+            Terminal.objects.create(store=store, name="A")
+    payment = desk.taken()
+    # Session, user, membership, scope in and out; stores, terminals, accounts; the frame: memberships, what waits.
+    with django_assert_num_queries(10):
+        desk.cashier.get(desk.url())
+    # The same, with the payment in place of the three.
+    with django_assert_num_queries(8):
+        desk.cashier.get(desk.url(f"{payment.order_id}/"))

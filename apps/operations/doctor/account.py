@@ -1,0 +1,100 @@
+"""The examination of one account: every check, and which of them explains the others.
+
+One fault is one diagnosis. What cannot be told because of another fault is *unknown* and names it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from apps.core.audit import Actor
+from apps.core.encryption import CannotOpen
+from apps.operations.doctor import evidence, live
+from apps.operations.doctor.address import address_finding
+from apps.operations.doctor.findings import (
+    Check,
+    Examination,
+    Finding,
+    State,
+    broken,
+    examined,
+    unknown,
+)
+from apps.operations.doctor.papers import certificate_findings
+from apps.platforms.models import PlatformAccount
+from apps.platforms.services import credentials_of
+
+#: Credentials with which a genuine notification looks forged.
+_PLATFORMS_KEYS = frozenset(
+    {
+        "credential.public_key",
+        "credential.public_key_id",
+        "credential.platform_certificates",
+        "credential.alipay_public_key",
+        "credential.alipay_certificate",
+        "credential.alipay_root_certificate",
+        "credential.root_certificate",
+        "credential.middle_certificate",
+    }
+)
+
+
+def examine_account(account: PlatformAccount, *, now: datetime, actor: Actor) -> Examination:
+    """Every check of one account, in its merchant's scope and outside every transaction: it calls the platform."""
+    found = [address_finding(account), evidence.product_finding(account, now=now)]
+    try:
+        papers = certificate_findings(credentials_of(account), platform=account.platform, now=now)
+        heard = live.ask(account, now=now, actor=actor)
+    except CannotOpen:
+        return examined([*found, *_unopened()], now=now)
+    # After the call, which checks a terminal in where that is still to do, or finds its key lost.
+    terminals = evidence.terminal_findings(account, now=now)
+    credentials = _explained(heard.credentials, papers, terminals)
+    found += [*papers, *terminals, heard.clock, credentials, _platform(account, heard, now=now)]
+    found += evidence.notice_findings(
+        account, now=now, keys_doubtful=credentials.code in _PLATFORMS_KEYS
+    )
+    found.append(_bills(account, _cause(heard, credentials), now=now))
+    return examined(found, now=now)
+
+
+def _unopened() -> list[Finding]:
+    lost = broken(Check.CREDENTIALS, "keys_lost")
+    untold = (Check.PLATFORM, Check.CLOCK, Check.CERTIFICATES, Check.NOTICES, Check.BILLS)
+    return [lost, *(unknown(check, because=lost) for check in untold)]
+
+
+def _explained(credentials: Finding, papers: list[Finding], terminals: list[Finding]) -> Finding:
+    """A refusal of the keys, or the finding that explains it."""
+    if credentials.state is not State.BROKEN:
+        return credentials
+    ended = next((one for one in papers if one.state is State.BROKEN), None)
+    if ended is not None:
+        code, field = str(credentials.values.get("code")), credentials.values.get("field")
+        if field == ended.values["field"] or "expired" in code or code == "bad_signature":
+            return unknown(Check.CREDENTIALS, because=ended)
+    lost = evidence.own_terminal_lost(terminals)
+    return credentials if lost is None else unknown(Check.CREDENTIALS, because=lost)
+
+
+def _platform(account: PlatformAccount, heard: live.Heard, *, now: datetime) -> Finding:
+    """A breaker is open because the platform failed: it is the diagnosis only once the platform answers again."""
+    if heard.platform.state is not State.OK:
+        return heard.platform
+    return evidence.breaker_finding(account, now=now) or heard.platform
+
+
+def _cause(heard: live.Heard, credentials: Finding) -> Finding | None:
+    """Why another call would tell nothing."""
+    obstacle = heard.obstacle
+    return credentials if obstacle is heard.credentials else obstacle
+
+
+def _bills(account: PlatformAccount, obstacle: Finding | None, *, now: datetime) -> Finding:
+    if obstacle is not None:
+        # Bills are late because of it.
+        return unknown(Check.BILLS, because=obstacle)
+    permitted = live.bill_permission(account, now=now)
+    if permitted.state in {State.BROKEN, State.WARNING}:
+        return permitted
+    return evidence.late_bill(account, now=now) or permitted

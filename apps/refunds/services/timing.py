@@ -1,0 +1,31 @@
+"""When refunds are sent again and asked about."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from apps.payments.services.timing import wait_until_age
+from apps.platforms.gateway import Platform
+
+#: A refund that waits for the platform's balance is sent again after this.
+QUEUE_WAIT: Final = timedelta(minutes=10)
+
+#: At which ages, in seconds since it was accepted, a refund is asked about. WeChat Pay: after a minute, then after 5, 10,
+#: 20 and 30 more (wechat_alipay.md A4). Alipay: not before ten seconds (B2). The others advise nothing; their refunds to
+#: wallets take seconds, those to cards days.
+_ACCEPTED: Final = {
+    Platform.WECHATPAY: (60, 360, 960, 2160, 3960),
+    Platform.ALIPAY: (10, 30, 60, 300, 900, 2700),
+    Platform.UNIONPAY: (5, 15, 30, 60, 300, 900, 2700),
+    Platform.SHOUQIANBA: (5, 10, 20, 40, 60, 300, 900, 2700),
+}
+#: The same since it was sent, where nobody knows whether it arrived.
+_UNKNOWN: Final = (10, 30, 60, 120, 300, 600, 1200, 2400)
+_AFTERWARDS: Final = timedelta(minutes=30)
+
+
+def refund_delay(*, platform: Platform, accepted: bool, age: timedelta) -> timedelta:
+    """How long to wait until the next look at a refund accepted, or sent, so long ago."""
+    ages = _ACCEPTED[platform] if accepted else _UNKNOWN
+    return wait_until_age(ages, age=age, afterwards=_AFTERWARDS)

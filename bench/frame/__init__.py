@@ -1,0 +1,1 @@
+"""What benchmarks share: the command, a database of their own, processes, the result."""
