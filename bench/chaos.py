@@ -46,6 +46,8 @@ RATES = {
     "notify_out_of_order": 0.05,
     "notify_forged": 0.03,
 }
+#: The share of the customers who must have paid in the end.
+LEAST_PAID = 0.4
 #: Seconds between two things that are done to our processes.
 MEAN_SECONDS = 12.0
 
@@ -107,7 +109,7 @@ def _storm(world: World, *, count: int, seed: int, calm: bool) -> Result:
         ours_s=worked,
         peak_rss_mb=peak_rss_mb(),
         met=True,
-        wrong=said["wrong"],
+        wrong=[*said["wrong"], *_too_quiet(said["counts"], injected, count=count, calm=calm)],
         more={
             "seconds": round(said["seconds"], 1),
             "did": said["did"],
@@ -116,3 +118,16 @@ def _storm(world: World, *, count: int, seed: int, calm: bool) -> Result:
             "faults": injected,
         },
     )
+
+
+def _too_quiet(
+    books: dict[str, int], injected: dict[str, Any], *, count: int, calm: bool
+) -> list[str]:
+    """Why equal books would prove nothing: hardly anything was paid, or no fault happened."""
+    words = []
+    paid = books.get("payments", 0)
+    if paid < count * LEAST_PAID:
+        words.append(f"only {paid} payments by {count} customers")
+    if not calm and not any((injected["schedule"] or {}).get("injected", {}).values()):
+        words.append("no fault was injected")
+    return words

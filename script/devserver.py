@@ -26,6 +26,8 @@ from apps.core.postgres import keeper  # noqa: E402
 
 DATA_DIR = Path(os.environ.get("PORTAL_DATA_DIR") or PROJECT / ".data").absolute()
 LOGS = DATA_DIR / "logs"
+#: What this server runs with; gone when it has stopped.
+TOLD = DATA_DIR / "server.json"
 
 #: Seconds for all processes together to become healthy, and for each to stop.
 START_TIMEOUT = 90
@@ -225,6 +227,14 @@ def only_one() -> Iterator[IO[str]]:
         lock.truncate(0)
 
 
+def tell_commands(environment: dict[str, str]) -> None:
+    """Let a ``manage.py`` beside this server find its simulator and its address: ``settings.running`` reads it."""
+    told = {name: environment[name] for name in ("PUBLIC_URL", "SIMULATOR_URL")}
+    fresh = TOLD.with_suffix(".new")
+    fresh.write_text(json.dumps(told))
+    fresh.replace(TOLD)
+
+
 @contextlib.contextmanager
 def step(words: str) -> Iterator[None]:
     """Say what is being done and how long it took."""
@@ -255,9 +265,11 @@ def show_welcome(
 
 
 def seed(python: str, environment: dict[str, str]) -> None:
-    """Make the demo merchant, with this program's own arguments. Raises Trouble."""
+    """Make the demo merchant, with this program's own arguments; it says itself how far it is. Raises Trouble."""
+    print(flush=True)
     try:
-        run([python, "manage.py", "seed_demo", "--json", *sys.argv[1:]], environment)
+        command = [python, "manage.py", "seed_demo", "--json", *sys.argv[1:]]
+        run(command, environment, quiet=False)
     except Trouble as trouble:
         raise Trouble(f"{trouble}\nTo begin anew, delete {DATA_DIR} and start again.") from None
 
@@ -287,6 +299,7 @@ def serve(lock: IO[str], children: list[Child]) -> None:
         "PORTAL_URL": address,
     }
     celery = [python, "-m", "celery", "-A", "merchant_portal"]
+    tell_commands(environment)
 
     def start(name: str, command: list[str], its_environment: dict[str, str]) -> None:
         child = Child(name, command, its_environment)
@@ -313,7 +326,7 @@ def serve(lock: IO[str], children: list[Child]) -> None:
     with step("Starting the simulator"):
         wait_healthy(f"{simulator}/control/api/health", children)
     if found["empty"]:
-        with step("Making the demo merchant (once, about a minute)"):
+        with step("Making the demo merchant (once; a minute, or a few on a slow machine)"):
             seed(python, environment)
         found["demo"] = True
     with step("Starting web, worker and beat"):
@@ -352,6 +365,7 @@ def main() -> int:
             try:
                 serve(lock, children)
             finally:
+                TOLD.unlink(missing_ok=True)
                 if children:
                     print("\nStopping …", end=" ", flush=True)
                     stop_all(children)

@@ -1,8 +1,9 @@
-"""What a payer types."""
+"""What is typed where money is taken: by payers, by cashiers, and about terminals."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ _PLAIN = str.maketrans("０１２３４５６７８９．。＋－−￥", "0123
 #: Signs that people write around an amount; they say nothing about it.
 _AROUND = re.compile(r"^[¥\s]+|[元圆\s]+$")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+#: What stands on devices as their serial number, once its blanks are gone.
+_SERIAL = re.compile(r"[0-9A-Z._/-]*")
 _NONCE = re.compile(r"[0-9A-Za-z]{16,64}")
 
 
@@ -265,7 +268,16 @@ class TerminalForm(forms.Form):
         for name in ("name", "brand", "model_name", "note"):
             if name in cleaned:
                 cleaned[name] = one_line(cleaned[name])
-        cleaned["serial_no"] = "".join(str(cleaned.get("serial_no", "")).split()).upper()
+        # A Chinese keyboard may give letters and digits of full width.
+        serial_no = unicodedata.normalize("NFKC", str(cleaned.get("serial_no", "")))
+        cleaned["serial_no"] = "".join(serial_no.split()).upper()
+        if _SERIAL.fullmatch(cleaned["serial_no"]) is None:
+            self.add_error(
+                "serial_no",
+                _(
+                    "A serial number has only letters, digits and the signs - _ . / in it. Copy it from the sticker."
+                ),
+            )
         if cleaned.get("name") == "":
             self.add_error("name", _("Give the terminal a name."))
         return cleaned

@@ -1,10 +1,10 @@
-"""What the payer's pages show: the code with everything about it, and where an order stands."""
+"""What this room's pages show: a code and its order to the payer, a charge to the cashier, terminals to their shop."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import cast
 
@@ -12,6 +12,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import JSONObject
 
+from apps.accounts.models import User
 from apps.checkout.ways import Taker
 from apps.core.models import AuditEvent, Door, Due, door_hash
 from apps.merchants.models import Terminal
@@ -21,9 +22,14 @@ from apps.platforms.gateway import Capability, Platform, Product
 from apps.platforms.models import AccountStore, AccountTerminal, PlatformAccount, TerminalState
 from apps.platforms.registry import capabilities_of, not_taken
 from apps.platforms.selectors import PREFERENCE, accounts_serving
+from apps.platforms.services import Caller, terminal_of
 from apps.qrcodes.models import QRCode
 from apps.refunds.models import Refund, RefundState
 
+#: How long a cashier waits for a clear answer before the next customer is offered.
+UNKNOWN_FOR_LONG = timedelta(seconds=15)
+#: How long the till reminds its cashier of what is not settled.
+_REMINDED = timedelta(days=1)
 #: The kind of door that leads from a form's nonce to the order it opened.
 FORM_DOOR = "form"
 
@@ -97,6 +103,12 @@ def order_of_form(*, key: str, merchant_id: int) -> Order | None:
     return None if door is None else Order.objects.filter(pk=door.subject_id).first()
 
 
+def open_order_by_token(*, token: str, code_id: int, now: datetime) -> Order | None:
+    """The order of this code that can still be paid, or None."""
+    orders = Order.objects.filter(token=token, code_id=code_id)
+    return orders.filter(state=OrderState.OPEN, expires_at__gt=now).first()
+
+
 def standing(order: Order, payments: list[Payment], *, now: datetime) -> Standing:
     """Where an order stands at ``now``. Closed is said only when no attempt can still be paid."""
     if order.state == OrderState.PAID:
@@ -140,21 +152,19 @@ def ran_out(payment: Payment, *, now: datetime) -> bool:
 
 
 def refused_by(payments: Iterable[Payment]) -> set[tuple[int, str]]:
-    """The accounts, each with the wallet, that refused to take an order; whose code was only lost takes the next."""
+    """The accounts, each with the wallet, that refused to take an order."""
     return {
         (payment.account_id, wallet_of(payment))
         for payment in payments
-        if payment.state == PaymentState.FAILED
-        and not has_handover(payment)
-        and payment.code_text != "code_lost"
+        if payment.state == PaymentState.FAILED and not has_handover(payment)
     }
 
 
 class Stage(StrEnum):
     """Where a payment by the payer's code stands for the cashier.
 
-    ASKING: the platform has not answered yet. CONFIRMING: the payer types a password. UNKNOWN: it gave no clear answer. REVERSING: its time is over or it was given
-    up, and the platform is told to undo it.
+    ASKING: the platform has not answered yet. CONFIRMING: the payer types a password. UNKNOWN: it gave no clear answer.
+    REVERSING: its time is over or it was given up, and the platform is told to undo it.
     """
 
     ASKING = "asking"
@@ -189,6 +199,31 @@ class Charge:
             return Stage.REVERSING
         return _STAGES[PaymentState(self.payment.state)]
 
+    @property
+    def nobody_answers(self) -> bool:
+        """Whether nobody can be told now what became of it: the terminal that began it has lost its key.
+
+        Two queries at a platform that is called by terminals, none elsewhere.
+        """
+        payment = self.payment
+        if payment.state not in OPEN_STATES or Capability.TERMINALS not in capabilities_of(
+            payment.platform
+        ):
+            return False
+        row = terminal_of(Caller(payment.account, payment.terminal_id, payment.created_at))
+        return row is not None and row.state == TerminalState.LOST
+
+    def may_go_on(self, *, now: datetime) -> bool:
+        """Whether the next customer may be served: it is over, or the cashier can do nothing more about it."""
+        match self.stage(now=now):
+            case Stage.ASKING | Stage.CONFIRMING:
+                return False
+            case Stage.UNKNOWN:
+                waited = now - self.payment.created_at
+                return waited >= UNKNOWN_FOR_LONG or self.nobody_answers
+            case _:
+                return True
+
 
 def get_charge(order_id: int) -> Charge | None:
     """What was taken at the till of one of the stores in scope, or None."""
@@ -199,6 +234,17 @@ def get_charge(order_id: int) -> Charge | None:
         .first()
     )
     return None if payment is None else Charge(payment, payment.order)
+
+
+def unsettled(member: User, *, now: datetime) -> list[Payment]:
+    """What this cashier took within a day and of which nobody knows yet whether it was paid, latest first."""
+    payments = Payment.objects.visible().filter(
+        product=Product.BARCODE,
+        state__in=OPEN_STATES,
+        order__taken_by=member,
+        created_at__gte=now - _REMINDED,
+    )
+    return list(payments.order_by("-created_at", "-pk")[:5])
 
 
 def takes_barcodes() -> bool:

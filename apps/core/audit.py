@@ -10,12 +10,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from psycopg.types.json import Jsonb
 
+from apps.core import sql
 from apps.core.models import AuditEvent, AuditSeal
 from apps.core.tenancy import current_scope
 
 #: Rows are sealed once no transaction that recorded them can still be open.
 SEAL_AFTER = timedelta(minutes=5)
+
+_RECORD = """
+INSERT INTO core_auditevent (merchant_id, at, actor_id, actor, action, subject_kind, subject_id, store_id, data, ip, user_agent)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +40,6 @@ class Actor:
         return cls(label=f"system:{name}")
 
 
-def build_event(
-    *,
-    action: str,
-    subject_kind: str,
-    subject_id: int | None,
-    actor: Actor,
-    at: datetime,
-    data: Mapping[str, Any] | None = None,
-    store_id: int | None = None,
-) -> AuditEvent:
-    """An unsaved event, for callers that insert many at once."""
-    return AuditEvent(
-        merchant_id=current_scope().merchant_id,
-        at=at,
-        actor_id=actor.user_id,
-        actor=actor.label[:160],
-        action=action,
-        subject_kind=subject_kind,
-        subject_id=subject_id,
-        store_id=store_id,
-        data=dict(data or {}),
-        ip=actor.ip,
-        user_agent=actor.user_agent[:200],
-    )
-
-
 def record(
     *,
     action: str,
@@ -70,15 +51,22 @@ def record(
     store_id: int | None = None,
 ) -> None:
     """Write one event in the caller's transaction. ``action`` is ``noun.verb``; ``data`` is JSON without secrets."""
-    build_event(
-        action=action,
-        subject_kind=subject_kind,
-        subject_id=subject_id,
-        actor=actor,
-        at=at,
-        data=data,
-        store_id=store_id,
-    ).save(force_insert=True)
+    sql.run(
+        _RECORD,
+        [
+            current_scope().merchant_id,
+            at,
+            actor.user_id,
+            actor.label[:160],
+            action,
+            subject_kind,
+            subject_id,
+            store_id,
+            Jsonb(dict(data or {})),
+            actor.ip,
+            actor.user_agent[:200],
+        ],
+    )
 
 
 def _canonical(row: AuditEvent) -> bytes:

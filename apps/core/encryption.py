@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import os
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -33,6 +34,8 @@ def _masters() -> dict[str, bytes]:
     return masters
 
 
+# Asked for several times a request; what it holds can be told from the settings anyway.
+@lru_cache(maxsize=1024)
 def _derive(master: bytes, *, merchant_id: int, purpose: str) -> bytes:
     return HKDF(
         algorithm=SHA256(), length=32, salt=None, info=f"portal/{purpose}/{merchant_id}".encode()

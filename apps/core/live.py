@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from django.db import connection
-
+from apps.core import sql
 from apps.core.tenancy import current_scope
 
 CHANNEL = "portal_live"
@@ -22,5 +21,4 @@ def publish(*, kind: str, subject_id: int, store_id: int | None) -> None:
         "kind": kind,
         "id": subject_id,
     }
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(message)])
+    sql.run("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(message)])

@@ -6,13 +6,14 @@ are claimed again when their lease ends, so each handler may run twice and must 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
 
+from apps.core import sql
 from apps.core.models import Due
 
 #: How long a worker may hold a row before another takes it for lost.
@@ -22,6 +23,25 @@ LONG_LEASE = timedelta(minutes=15)
 LONG_TASKS = ("statements.fetch", "statements.sweep", "reconciliation.run")
 #: Waits after the first, second, … failure; the last repeats.
 BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600)
+
+_ENQUEUE = """
+INSERT INTO core_due (task, merchant_id, subject_id, due_at, revision, attempts) {asked}
+ON CONFLICT (task, merchant_id, subject_id) DO UPDATE SET
+    due_at = CASE WHEN core_due.claimed_until IS NULL
+                  THEN LEAST(core_due.due_at, excluded.due_at) ELSE excluded.due_at END,
+    revision = core_due.revision + 1
+"""
+_FOUND = "SELECT found.*, 1, 0 FROM ({found}) AS found"
+_ENQUEUE_ONE = _ENQUEUE.format(
+    asked="VALUES (%(task)s, %(merchant_id)s, %(subject_id)s, %(due_at)s, 1, 0)"
+)
+
+#: What ``forget`` runs, for statements written by hand that end with it.
+FORGET = """
+DELETE FROM core_due WHERE task = %(task)s AND merchant_id = %(merchant_id)s AND subject_id = %(subject_id)s
+"""
+_FORGET_ALL = "DELETE FROM core_due WHERE {each}"
+_FORGOTTEN = "(task = %s AND merchant_id = %s AND subject_id = %s)"
 
 #: The kinds of work that wait, by leaping from one to the next in the index: the same cost for ten rows and ten million.
 _KINDS = """
@@ -124,18 +144,18 @@ class Ended:
 
 def enqueue(*, task: str, merchant_id: int, subject_id: int, due_at: datetime) -> None:
     """Ask for ``task`` on ``subject_id`` at ``due_at``. Asking again moves a waiting row to the earlier time."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO core_due (task, merchant_id, subject_id, due_at, revision, attempts)
-            VALUES (%s, %s, %s, %s, 1, 0)
-            ON CONFLICT (task, merchant_id, subject_id) DO UPDATE SET
-                due_at = CASE WHEN core_due.claimed_until IS NULL
-                              THEN LEAST(core_due.due_at, excluded.due_at) ELSE excluded.due_at END,
-                revision = core_due.revision + 1
-            """,
-            [task, merchant_id, subject_id, due_at],
-        )
+    sql.run(
+        _ENQUEUE_ONE,
+        {"task": task, "merchant_id": merchant_id, "subject_id": subject_id, "due_at": due_at},
+    )
+
+
+def enqueuing(found: str) -> str:
+    """The statement that asks as ``enqueue`` does for what a query finds: for statements written by hand.
+
+    ``found`` is a SELECT of task, merchant, subject and time, no subject twice.
+    """
+    return _ENQUEUE.format(asked=_FOUND.format(found=found))
 
 
 def claim(
@@ -254,7 +274,14 @@ def _release(group: Sequence[Ended], *, how: str) -> list[int]:
 
 def forget(*, task: str, merchant_id: int, subject_id: int) -> None:
     """The work is no longer needed."""
-    Due.objects.filter(task=task, merchant_id=merchant_id, subject_id=subject_id).delete()
+    sql.run(FORGET, {"task": task, "merchant_id": merchant_id, "subject_id": subject_id})
+
+
+def forget_all(subjects: Mapping[str, int], *, merchant_id: int) -> None:
+    """Each of these tasks is no longer needed for its subject."""
+    each = " OR ".join([_FORGOTTEN] * len(subjects))
+    values = [value for task, subject in subjects.items() for value in (task, merchant_id, subject)]
+    sql.run(_FORGET_ALL.format(each=each), values)
 
 
 def hasten(*, due_ids: Sequence[int], now: datetime) -> None:

@@ -14,11 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
-import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from psycopg.pq import TransactionStatus
+
+from apps.core import sql
+
+if TYPE_CHECKING:
+    from apps.core.postgres.engine.base import DatabaseWrapper
 
 M = TypeVar("M", bound=models.Model)
 
@@ -59,7 +63,7 @@ def current_merchant_id() -> int:
 
 
 def _tell_database(merchant_id: int | None) -> None:
-    connection = connections[DEFAULT_DB_ALIAS]
+    connection = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
     # A rollback restores the earlier value by itself, and an aborted transaction would refuse the statement and
     # hide the true error.
     if connection.needs_rollback or (
@@ -67,11 +71,14 @@ def _tell_database(merchant_id: int | None) -> None:
         and connection.connection.info.transaction_status == TransactionStatus.INERROR
     ):
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config(%s, %s, false)",
-            [SETTING, "" if merchant_id is None else str(merchant_id)],
-        )
+    if merchant_id is not None:
+        connection.in_scope = True
+    sql.run(
+        "SELECT set_config(%s, %s, false)",
+        [SETTING, "" if merchant_id is None else str(merchant_id)],
+    )
+    if merchant_id is None and not connection.in_atomic_block:
+        connection.in_scope = False
 
 
 @contextmanager
@@ -89,13 +96,6 @@ def enter_scope(scope: Scope) -> Iterator[Scope]:
         _current.reset(token)
         if outer is None:
             _tell_database(None)
-
-
-def reset_connection(connection: psycopg.Connection[Any]) -> None:
-    """Clean a pooled connection before it serves somebody else: session settings outlive ``close()``."""
-    connection.execute("SELECT set_config(%s, '', false)", [SETTING])
-    if not connection.autocommit:
-        connection.commit()
 
 
 class ScopedQuerySet(models.QuerySet[M]):

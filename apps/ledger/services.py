@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db import connection, transaction
 
-from apps.core import clock
+from apps.core import clock, sql
 from apps.core.money import Money
 from apps.core.tenancy import current_merchant_id
-from apps.ledger.models import Account, JournalEntry, Posting, Purpose
+from apps.ledger.models import Account, Purpose
 from apps.merchants.models import Merchant
 
 #: How far past its own day a fact may be booked when the days between are closed.
@@ -27,6 +27,31 @@ PLAN: dict[str, tuple[str, str]] = {
     Purpose.SUSPENSE: ("1901", "待处理财产损溢"),
     Purpose.ADJUSTMENTS: ("6711", "对账调整"),
 }
+
+_DAY_STARTS = "SELECT day_starts_at FROM merchants_merchant WHERE id = %s"
+_HOLD_DAY = "SELECT is_closed FROM ledger_businessday WHERE merchant_id = %s AND day = %s FOR SHARE"
+_MAKE_DAY = """
+INSERT INTO ledger_businessday (merchant_id, day, is_closed, version) VALUES (%s, %s, false, 0)
+ON CONFLICT (merchant_id, day) DO NOTHING
+"""
+_MAKE_ACCOUNT = """
+INSERT INTO ledger_account (merchant_id, code, name, purpose, subject_id) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+_ACCOUNTS = """
+SELECT purpose, subject_id, id FROM ledger_account
+WHERE merchant_id = %s AND purpose = ANY(%s::text[]) AND subject_id = ANY(%s::bigint[])
+"""
+_POST = """
+WITH entry AS (
+    INSERT INTO ledger_journalentry (merchant_id, booked_date, at, kind, subject_kind, subject_id, memo)
+    VALUES (%(merchant)s, %(booked)s, %(at)s, %(kind)s, %(subject_kind)s, %(subject)s, %(memo)s) RETURNING id
+)
+INSERT INTO ledger_posting (merchant_id, entry_id, account_id, amount_minor, currency)
+SELECT %(merchant)s, entry.id, line.*
+FROM entry, unnest(%(accounts)s::bigint[], %(amounts)s::bigint[], %(currencies)s::text[]) AS line
+RETURNING entry_id
+"""
 
 
 class NoOpenDay(Exception):
@@ -46,39 +71,13 @@ class Line:
     subject_id: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryDraft:
-    """An entry to be posted; ``kind`` with its subject is posted at most once."""
-
-    kind: str
-    subject_kind: str
-    subject_id: int
-    at: datetime
-    booked_date: date
-    memo: str
-    lines: Sequence[Line]
-
-
 def _claim_day(day: date) -> bool:
     """Hold the day's row FOR SHARE until the transaction ends; False when the day is closed."""
-    merchant_id = current_merchant_id()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT is_closed FROM ledger_businessday WHERE merchant_id = %s AND day = %s FOR SHARE",
-            [merchant_id, day],
-        )
-        row = cursor.fetchone()
-        if row is None:
-            cursor.execute(
-                "INSERT INTO ledger_businessday (merchant_id, day, is_closed, version)"
-                " VALUES (%s, %s, false, 0) ON CONFLICT (merchant_id, day) DO NOTHING",
-                [merchant_id, day],
-            )
-            cursor.execute(
-                "SELECT is_closed FROM ledger_businessday WHERE merchant_id = %s AND day = %s FOR SHARE",
-                [merchant_id, day],
-            )
-            row = cursor.fetchone()
+    place = [current_merchant_id(), day]
+    row = sql.first(_HOLD_DAY, place)
+    if row is None:
+        sql.run(_MAKE_DAY, place)
+        row = sql.first(_HOLD_DAY, place)
     return row is not None and not row[0]
 
 
@@ -90,9 +89,10 @@ def booking_date(*, at: datetime) -> date:
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("booking needs a transaction")
-    day_starts_at = Merchant.objects.values_list("day_starts_at", flat=True).get(
-        pk=current_merchant_id()
-    )
+    merchant = sql.first(_DAY_STARTS, [current_merchant_id()])
+    if merchant is None:
+        raise Merchant.DoesNotExist(current_merchant_id())
+    (day_starts_at,) = merchant
     day = clock.business_date(at, day_starts_at)
     for _ in range(SEARCH_DAYS):
         if _claim_day(day):
@@ -105,12 +105,7 @@ def _make_account(purpose: Purpose, subject_id: int) -> int:
     code, name = PLAN[purpose]
     if subject_id:
         code, name = f"{code}.{subject_id}", f"{name} {subject_id}"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO ledger_account (merchant_id, code, name, purpose, subject_id)"
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [current_merchant_id(), code, name, purpose, subject_id],
-        )
+    sql.run(_MAKE_ACCOUNT, [current_merchant_id(), code, name, purpose, subject_id])
     return int(
         Account.objects.values_list("pk", flat=True).get(purpose=purpose, subject_id=subject_id)
     )
@@ -118,56 +113,10 @@ def _make_account(purpose: Purpose, subject_id: int) -> int:
 
 def _account_ids(wanted: set[tuple[Purpose, int]]) -> dict[tuple[Purpose, int], int]:
     """The accounts of these purposes and subjects; the first posting to one makes it."""
-    rows = Account.objects.filter(
-        purpose__in={purpose for purpose, _ in wanted},
-        subject_id__in={subject for _, subject in wanted},
-    ).values_list("purpose", "subject_id", "pk")
+    purposes, subjects = ({key[part] for key in wanted} for part in (0, 1))
+    rows = sql.every(_ACCOUNTS, [current_merchant_id(), list(purposes), list(subjects)])
     found = {(Purpose(purpose), subject): pk for purpose, subject, pk in rows}
     return {key: found.get(key) or _make_account(*key) for key in wanted}
-
-
-def post_many(drafts: Iterable[EntryDraft]) -> list[JournalEntry]:
-    """Post entries in the caller's transaction, with two INSERTs whatever their number.
-
-    Raises NotBalanced, IntegrityError where an entry of the same kind and subject exists.
-    """
-    drafts = list(drafts)
-    for draft in drafts:
-        total = sum(line.amount.minor for line in draft.lines)
-        if total != 0 or sum(1 for line in draft.lines if line.amount.minor) < 2:
-            raise NotBalanced(
-                f"{draft.kind} of {draft.subject_kind} {draft.subject_id}: {total} fen over"
-            )
-    accounts = _account_ids(
-        {(line.purpose, line.subject_id) for draft in drafts for line in draft.lines}
-    )
-    entries = JournalEntry.objects.bulk_create(
-        [
-            JournalEntry(
-                booked_date=draft.booked_date,
-                at=draft.at,
-                kind=draft.kind,
-                subject_kind=draft.subject_kind,
-                subject_id=draft.subject_id,
-                memo=draft.memo[:160],
-            )
-            for draft in drafts
-        ]
-    )
-    Posting.objects.bulk_create(
-        [
-            Posting(
-                entry_id=entry.pk,
-                account_id=accounts[(line.purpose, line.subject_id)],
-                amount_minor=line.amount.minor,
-                currency=line.amount.currency,
-            )
-            for draft, entry in zip(drafts, entries, strict=True)
-            for line in draft.lines
-            if line.amount.minor
-        ]
-    )
-    return entries
 
 
 def post(
@@ -179,15 +128,29 @@ def post(
     booked_date: date,
     memo: str,
     lines: Sequence[Line],
-) -> JournalEntry:
-    """Post one entry in the caller's transaction. Raises as ``post_many``."""
-    draft = EntryDraft(
-        kind=kind,
-        subject_kind=subject_kind,
-        subject_id=subject_id,
-        at=at,
-        booked_date=booked_date,
-        memo=memo,
-        lines=lines,
+) -> int:
+    """Post one entry in the caller's transaction; returns its id. ``kind`` with its subject is posted at most once.
+
+    Raises NotBalanced, IntegrityError where an entry of the same kind and subject exists.
+    """
+    total = sum(line.amount.minor for line in lines)
+    sides = [line for line in lines if line.amount.minor]
+    if total != 0 or len(sides) < 2:
+        raise NotBalanced(f"{kind} of {subject_kind} {subject_id}: {total} fen over")
+    accounts = _account_ids({(line.purpose, line.subject_id) for line in lines})
+    posted = sql.every(
+        _POST,
+        {
+            "merchant": current_merchant_id(),
+            "booked": booked_date,
+            "at": at,
+            "kind": kind,
+            "subject_kind": subject_kind,
+            "subject": subject_id,
+            "memo": memo[:160],
+            "accounts": [accounts[line.purpose, line.subject_id] for line in sides],
+            "amounts": [line.amount.minor for line in sides],
+            "currencies": [line.amount.currency for line in sides],
+        },
     )
-    return post_many([draft])[0]
+    return int(posted[0][0])

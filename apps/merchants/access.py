@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, cast
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
+from django.utils.functional import SimpleLazyObject
 from django_htmx.middleware import HtmxDetails
 
 from apps.accounts.models import User
@@ -152,7 +153,10 @@ def door_view(
                 raise Http404 from error
             inside = cast("DoorRequest", request)
             inside.door = door
-            inside.merchant = Merchant.objects.get(pk=door.merchant_id)
+            # Not every page behind a door shows whose it is.
+            inside.merchant = cast(
+                "Merchant", SimpleLazyObject(lambda: Merchant.objects.get(pk=door.merchant_id))
+            )
             inside.scope = Scope(door.merchant_id)
             with enter_scope(inside.scope):
                 return view(inside, *args, **kwargs)

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from apps.core.names import named
 from apps.merchants.models import Role, Store
+from apps.merchants.printing import validate_printable
 
 _ALL, _SOME = "all", "some"
 
@@ -25,6 +26,12 @@ class LineField(forms.CharField):
     def to_python(self, value: Any) -> str:
         """The text without what would break a line."""
         return " ".join(str(super().to_python(value) or "").split())
+
+
+class PrintedField(LineField):
+    """A name that stands on printed codes."""
+
+    default_validators = [*LineField.default_validators, validate_printable]
 
 
 def _day_starts() -> list[tuple[str, str]]:
@@ -48,13 +55,13 @@ class DayStartField(forms.TypedChoiceField):
 
 
 class _NamesForm(forms.Form):
-    name = LineField(
+    name = PrintedField(
         label=_("Name of the merchant"),
         max_length=60,
         help_text=_("Customers see it when they pay, and it is printed on your codes."),
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
-    name_en = LineField(
+    name_en = PrintedField(
         label=_("English name of the merchant"),
         max_length=80,
         required=False,
@@ -65,12 +72,14 @@ class _NamesForm(forms.Form):
 class StartForm(_NamesForm):
     """A newcomer's merchant and first store."""
 
-    store_name = LineField(
+    store_name = PrintedField(
         label=_("Name of the first store"),
         max_length=60,
         help_text=_("Such as a street or a mall. You can add more stores later."),
     )
-    store_name_en = LineField(label=_("English name of the store"), max_length=80, required=False)
+    store_name_en = PrintedField(
+        label=_("English name of the store"), max_length=80, required=False
+    )
     day_starts_at = DayStartField()
 
 
@@ -93,8 +102,8 @@ class MerchantForm(_NamesForm):
 class StoreForm(forms.Form):
     """A store's names and address."""
 
-    name = LineField(label=_("Name of the store"), max_length=60)
-    name_en = LineField(label=_("English name of the store"), max_length=80, required=False)
+    name = PrintedField(label=_("Name of the store"), max_length=60)
+    name_en = PrintedField(label=_("English name of the store"), max_length=80, required=False)
     address = LineField(
         label=_("Address"),
         max_length=160,

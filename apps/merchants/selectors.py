@@ -1,4 +1,4 @@
-"""Reading merchants, stores, members and invitations."""
+"""Reading merchants, stores, terminals, members and invitations."""
 
 from __future__ import annotations
 

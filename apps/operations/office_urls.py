@@ -1,4 +1,4 @@
-"""Jobs, audit trail and doctor of one merchant."""
+"""Jobs, what is waiting, audit trail and doctor of one merchant."""
 
 from django.urls import path
 

@@ -10,7 +10,7 @@ from apps.core import keyset
 from apps.core.models import AuditEvent, Due
 from apps.core.tenancy import current_merchant_id
 from apps.payments.models import Payment
-from apps.platforms.models import AccountPace, PlatformAccount
+from apps.platforms.models import AccountPace, AccountTerminal, PlatformAccount
 from apps.platforms.selectors import list_accounts
 from apps.platforms.services import pacing
 from apps.refunds.models import Refund
@@ -19,6 +19,7 @@ PAGE_SIZE = 50
 #: Dues about one payment, and about one refund: what ``waiting_page`` lists.
 OF_PAYMENTS: Final = ("payments.poll", "refunds.refund_duplicate")
 OF_REFUNDS: Final = ("refunds.send", "refunds.poll")
+CHECK_IN: Final = "platforms.check_in"
 #: Said twice, it would only double the list: an order is closed once no payment of it is under way.
 _SHADOWS: Final = ("payments.expire_order",)
 #: How many dues that are about no payment the page names, and how many one press brings forward.
@@ -39,6 +40,19 @@ class Waiting:
         """The account whose platform is asked."""
         about = self.refund or self.payment
         return about.account_id if about is not None else None
+
+    @property
+    def number(self) -> str:
+        """Our number of the refund or payment, by which it is found elsewhere; empty if both are gone."""
+        if self.refund is not None:
+            return self.refund.refund_no
+        return self.payment.order_no if self.payment is not None else ""
+
+    @property
+    def order_id(self) -> int | None:
+        """The order that it belongs to."""
+        payment = self.refund.payment if self.refund is not None else self.payment
+        return payment.order_id if payment is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +135,17 @@ def other_dues() -> list[Due]:
         .exclude(task__in=(*OF_PAYMENTS, *OF_REFUNDS, *_SHADOWS))
         .order_by("due_at", "pk")[: OTHERS + 1]
     )
+
+
+def terminals_checked_in(dues: Iterable[Due]) -> dict[int, AccountTerminal]:
+    """The terminals whose key of the day is fetched by one of these dues, by the dues' ids."""
+    wanted = {due.pk: due.subject_id for due in dues if due.task == CHECK_IN}
+    if not wanted:
+        return {}
+    rows = AccountTerminal.objects.select_related("terminal__store", "account").in_bulk(
+        wanted.values()
+    )
+    return {pk: rows[subject] for pk, subject in wanted.items() if subject in rows}
 
 
 def accounts_with_pace() -> list[tuple[PlatformAccount, AccountPace | None]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from apps.core import outbox
+from apps.core import clock, outbox
+from apps.core.audit import Actor
 from apps.core.models import Due
-from apps.operations import selectors
+from apps.operations import doctor, selectors
+from apps.operations.doctor import Examination, notebook
 from apps.platforms.models import PlatformAccount
-from apps.platforms.selectors import get_account
+from apps.platforms.selectors import get_account, list_accounts
 from apps.platforms.services import pacing
 
 
@@ -31,3 +33,29 @@ def try_platform_now(*, account_id: int, now: datetime) -> PlatformAccount:
     pacing.half_open(account_id=account.pk, now=now)
     outbox.hasten(due_ids=selectors.held_by_breaker(account), now=now)
     return account
+
+
+def examine_house(*, now: datetime) -> Examination:
+    """Examine the portal itself and keep what was found for the merchant's page."""
+    found = doctor.examine_house(now=now)
+    notebook.keep(notebook.HOUSE, found)
+    return found
+
+
+def examine_account(account: PlatformAccount, *, now: datetime, actor: Actor) -> Examination:
+    """Examine an account and keep what was found for its page. It calls the platform, so never inside a transaction.
+
+    Without the simulator that should be there nothing was found out, and nothing is kept.
+    """
+    found = doctor.examine_account(account, now=now, actor=actor)
+    if doctor.SIMULATOR_OFF not in found.diagnoses:
+        notebook.keep(account.pk, found)
+    return found
+
+
+def examine_all(*, actor: Actor) -> list[Examination]:
+    """Examine the portal and one account after another, each at its own moment. Never inside a transaction."""
+    return [
+        examine_house(now=clock.now()),
+        *(examine_account(one, now=clock.now(), actor=actor) for one in list_accounts()),
+    ]

@@ -1,4 +1,4 @@
-"""Background work in plain words."""
+"""Background work, what waits, and the audit trail in plain words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import CHINA
+from apps.core.models import Due
+from apps.core.names import named
 from apps.operations.selectors import Waiting
 from apps.payments.models import OPEN_STATES, Payment, PaymentState
 from apps.platforms.gateway import Product
-from apps.platforms.models import AccountPace
+from apps.platforms.models import AccountPace, AccountTerminal
 from apps.platforms.services import asking, pacing
-from apps.refunds.models import RefundState
+from apps.platforms.wording import remark_words, trouble_words
+from apps.refunds.models import Refund, RefundState
 
 JOBS = {
     "payments.poll": _("Ask the platform about a payment"),
@@ -40,6 +43,7 @@ ACTIONS = {
     "account.connected": _("Platform account connected"),
     "account.changed": _("Platform account changed"),
     "account.checked": _("Platform account checked"),
+    "account.moved": _("Platform account moved in the order of preference"),
     "account.paused": _("Platform account paused"),
     "account.renewed": _("Platform's certificate renewed"),
     "account.resumed": _("Platform account resumed"),
@@ -58,7 +62,9 @@ ACTIONS = {
     "difference.resolved": _("Difference marked as explained"),
     "difference.reopened": _("Difference opened again"),
     "export.downloaded": _("File exported"),
-    "invitation.sent": _("Invitation sent"),
+    "invitation.accepted": _("Invitation accepted"),
+    "invitation.created": _("Invitation sent"),
+    "invitation.resent": _("Invitation sent again"),
     "invitation.withdrawn": _("Invitation withdrawn"),
     "member.changed": _("Member's role or stores changed"),
     "member.deactivated": _("Member's access removed"),
@@ -81,13 +87,6 @@ ACTIONS = {
     "terminal.switched_on": _("Terminal switched on"),
 }
 
-#: What is wrong with a platform's answers, by the code of the last call.
-_TROUBLES: Final[Mapping[str, Promise]] = {
-    "timeout": _("no answer in time"),
-    "network": _("no connection"),
-    "bad_signature": _("an answer with a wrong signature"),
-    "bad_answer": _("an answer that cannot be read"),
-}
 #: Why a payment or refund waits, where nothing special is the matter.
 _PAYMENT_WAITS: Final[Mapping[str, Promise]] = {
     PaymentState.CREATED: _("The customer has not paid yet."),
@@ -111,9 +110,20 @@ def job_name(task: str) -> str:
     return str(JOBS.get(task, task))
 
 
-def trouble_words(code: str) -> str:
-    """What was wrong with a platform's last answer."""
-    return str(_TROUBLES.get(code, code)) or gettext("no usable answer")
+def due_name(due: Due, terminals: Mapping[int, AccountTerminal]) -> str:
+    """What a due does, and for which of the terminals where it is about one (by the dues' ids)."""
+    row = terminals.get(due.pk)
+    if row is None:
+        return job_name(due.task)
+    if row.terminal is None:
+        which = gettext("the portal's own at %(account)s") % {"account": row.account.label}
+    else:
+        which = f"{row.terminal.name}, {named(row.terminal.store)}"
+    return gettext("%(job)s: %(terminal)s (%(number)s)") % {
+        "job": job_name(due.task),
+        "terminal": which,
+        "number": row.terminal_sn,
+    }
 
 
 def reason_words(reason: str, *, pace: AccountPace | None, now: datetime) -> str:
@@ -143,16 +153,21 @@ def waiting_words(waiting: Waiting, *, pace: AccountPace | None, now: datetime) 
     if special:
         return special
     if waiting.refund is not None:
-        said = waiting.refund.message
+        said = _remark(waiting.refund.payment, waiting.refund)
         usual = _REFUND_WAITS.get(waiting.refund.state, "")
     elif waiting.payment is not None:
-        said = waiting.payment.message
+        said = _remark(waiting.payment, waiting.payment)
         usual = _payment_waits(waiting.payment, now=now)
     else:
         return gettext("What it was about is gone. It ends by itself.")
     if said:
         return gettext("Last answer: %(said)s") % {"said": said}
     return str(usual)
+
+
+def _remark(payment: Payment, about: Payment | Refund) -> str:
+    """The last answer about a payment or refund in words; "" where nothing was said."""
+    return remark_words(payment.platform, about.code_text, about.message) if about.message else ""
 
 
 def _payment_waits(payment: Payment, *, now: datetime) -> str | Promise:

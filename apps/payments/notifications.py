@@ -9,7 +9,7 @@ from typing_extensions import override
 from apps.core import audit
 from apps.core.audit import Actor
 from apps.payments.selectors import payment_by_order_no
-from apps.payments.services import ResultMismatch, apply_payment_result
+from apps.payments.services import ResultMismatch, apply_to_payment
 from apps.platforms.gateway import Notification
 from apps.platforms.intake import NotificationHandler
 from apps.platforms.models import NotificationState, PlatformAccount
@@ -28,10 +28,9 @@ class PaymentNotificationHandler(NotificationHandler):
         payment = payment_by_order_no(order_no=result.order_no, account_id=account.pk)
         if payment is None:
             return NotificationState.UNMATCHED
+        payment.account = account
         try:
-            changed = apply_payment_result(
-                payment_id=payment.pk, result=result, via="notification", now=now, actor=actor
-            )
+            changed = apply_to_payment(payment, result, via="notification", now=now, actor=actor)
         except ResultMismatch as error:
             audit.record(
                 action="payment.mismatch",

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from apps.core import sql
 from apps.core.models import Door
+from apps.core.tenancy import current_merchant_id
 from apps.payments.models import Order, Payment
 from apps.platforms.gateway import PaymentRef, Platform, Product
 from apps.platforms.wallets import form_is_fresh, opens_again
+
+_BY_ORDER_NO = sql.Loading(
+    Payment,
+    "SELECT {columns} FROM payments_payment WHERE merchant_id = %s AND order_no = %s AND account_id = %s",
+)
 
 
 def get_order(order_id: int) -> Order | None:
@@ -32,7 +39,7 @@ def get_payment(payment_id: int) -> Payment | None:
 
 def payment_by_order_no(*, order_no: str, account_id: int) -> Payment | None:
     """The payment that carries this number of ours at this account, or None."""
-    return Payment.objects.filter(order_no=order_no, account_id=account_id).first()
+    return _BY_ORDER_NO.first([current_merchant_id(), order_no, account_id])
 
 
 def has_handover(payment: Payment) -> bool:

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from apps.platforms.gateway import MalformedMessage
+
+#: Character sets that a platform may name, and the Python codec that reads them: GB18030 holds all of GBK.
+CHARSETS: Final[Mapping[str, str]] = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "gbk": "gb18030",
+    "gb2312": "gb18030",
+    "gb18030": "gb18030",
+}
+#: The most fields of one message; the platforms' own have some forty.
+MAX_FIELDS: Final = 200
 
 
 def text(message: Mapping[str, Any], name: str) -> str:
@@ -39,3 +52,41 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise MalformedMessage("a name is twice there")
     return found
+
+
+def read_form(
+    body: bytes, *, charset_field: str, usual: str, next_field: re.Pattern[str]
+) -> tuple[dict[str, str], str]:
+    """The fields of a form, decoded once in the character set that it names itself, and that set (a Python codec).
+
+    Raises MalformedMessage for anything that could be read in two ways: a field twice, a broken escape, an unknown set, a
+    value in which ``next_field`` is found. Where fields are signed as one text, what is signed does not tell where one
+    ends: a text that somebody had signed, such as a remark, must not be cut up anew into a number and an amount.
+    """
+    try:
+        text = body.decode("ascii")
+        plain = parse_qsl(
+            text, keep_blank_values=True, encoding="latin-1", max_num_fields=MAX_FIELDS
+        )
+    except ValueError as error:
+        raise MalformedMessage("not a form") from error
+    named = dict(plain).get(charset_field) or usual
+    charset = CHARSETS.get(named.strip().lower())
+    if charset is None:
+        raise MalformedMessage("an unknown character set")
+    try:
+        pairs = parse_qsl(
+            text,
+            keep_blank_values=True,
+            encoding=charset,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
+        )
+    except ValueError as error:
+        raise MalformedMessage("not text in the character set that it names") from error
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise MalformedMessage("a field is twice there")
+    if any(next_field.search(value) for value in fields.values()):
+        raise MalformedMessage("a value that could be read as further fields")
+    return fields, charset

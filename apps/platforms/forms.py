@@ -17,9 +17,10 @@ from typing_extensions import override
 
 from apps.core.names import named
 from apps.merchants.models import Store
-from apps.platforms import registry
+from apps.platforms import registry, wording
 from apps.platforms.gateway import Capability, Credentials, Platform
 from apps.platforms.models import NotificationState, PlatformAccount, PlatformChoice, Verdict
+from apps.platforms.selectors import TOO_OLD
 from apps.platforms.services.accounts import PRODUCTS
 
 #: Inputs that stand in columns of their own; every other credential is a key.
@@ -295,7 +296,9 @@ class NotificationFilterForm(forms.Form):
         choices=[("", _("Any")), *NotificationState.choices],
     )
     verdict = forms.ChoiceField(
-        label=_("Signature"), required=False, choices=[("", _("Any")), *Verdict.choices]
+        label=_("Signature"),
+        required=False,
+        choices=[("", _("Any")), *Verdict.choices, (TOO_OLD, wording.TOO_OLD)],
     )
     order_no = forms.CharField(label=_("Payment number"), required=False, max_length=64)
 

@@ -108,6 +108,10 @@ class PlatformUnavailable(Exception):
         self.code = code
 
 
+#: Code of ``PlatformUnavailable`` for a payment that was opened by an earlier call, whose code nobody is told again.
+CODE_LOST = "code_lost"
+
+
 class AskedTooOften(PlatformUnavailable):
     """The platform is there, but was asked about this one thing too often: it wants to be left alone about it for a while."""
 
@@ -128,6 +132,11 @@ class PlatformRejected(Exception):
 
 class OrderNotFound(PlatformRejected):
     """The platform does not know this number: never received, or (Alipay precreate) not yet scanned."""
+
+
+#: Code of ``OrderNotFound`` for a refund of which the platform tells nothing while it shows another one of the payment.
+#: Accepted or not, it is sent again under its number, and the answer to that is about it.
+REFUND_NOT_SHOWN = "refund_not_shown"
 
 
 class InvalidSignature(Exception):
@@ -345,6 +354,7 @@ class RefundRequest:
 
     ``began_at`` is when it was first sent, committed before the call and the same for repeats. ``paid_at`` is when the
     payment was made. ``payment_began_at`` is the payment's own ``began_at``. ``refunded_before`` as in ``RefundRef``.
+    ``repeated``: an earlier call may have reached the platform, so that a refusal may be the echo of its success.
     """
 
     order_no: str
@@ -359,6 +369,7 @@ class RefundRequest:
     platform_trade_no: str | None = None
     operator: str = ""
     refunded_before: Money | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -461,7 +472,8 @@ class StatementLine:
     """One row of a bill. Amounts are positive fen; ``kind`` says the direction.
 
     ``fee`` is what the platform charged for a payment (positive) or gave back with a refund (negative); where the file
-    does not tell it, ``fee_known`` is False and ``fee`` is zero. ``row`` is the line number in the decoded file, for error messages and for "show me the row".
+    does not tell it, ``fee_known`` is False and ``fee`` is zero. ``row`` is the line number in the decoded file, for error
+    messages and for "show me the row".
     """
 
     kind: LineKind

@@ -1,6 +1,8 @@
-"""Platform accounts, what was agreed for them, and every notification that came in."""
+"""Platform accounts, their terminals and their pace, what was agreed for them, and every notification that came in."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from django.db import models
 from django.db.models.functions import Now
@@ -97,9 +99,11 @@ class AccountTerminal(MerchantScoped):
     ``keys_sealed`` is JSON ``{"current": …, "previous": …}`` sealed under purpose ``terminal``: after a check-in whose answer
     was lost the platform may hold the one or the other. ``checking_in_until`` is the lease of the one worker that checks in.
 
-    It calls for what began from ``activated_at`` on and before ``off_at``, when it was switched off, lost or replaced; for
-    all else, before and after, the virtual one of that time does: what began with one terminal is never asked about by
+    It calls for what began from ``activated_at`` on and before ``off_at``, both a few seconds after a shop's terminal was
+    activated or switched off, so that everybody sees the row by then; ``off_at`` is also when it was lost or replaced. For all
+    else, before and after, the virtual one of that time does: what began with one terminal is never asked about by
     another. So a row is never overwritten by a new activation: what it began is asked about by it as long as its key lives.
+    Where the platform gives the same terminal back, its row stands again, and ``gaps`` are the times in which it did not.
     """
 
     account = ScopedForeignKey(PlatformAccount, on_delete=models.CASCADE, related_name="terminals")
@@ -112,6 +116,8 @@ class AccountTerminal(MerchantScoped):
     checked_in_at = models.DateTimeField(null=True)
     checking_in_until = models.DateTimeField(null=True)
     off_at = models.DateTimeField(null=True)
+    #: Pairs of ISO times, each from an ``off_at`` to when it stood again.
+    gaps = models.JSONField(default=list, db_default=[])
     #: Why its key is lost, or why its last check-in brought none: a code with words in ``messages``.
     detail = models.CharField(max_length=300, default="")
 
@@ -132,6 +138,21 @@ class AccountTerminal(MerchantScoped):
                 name="platforms_accountterminal_sn",
             ),
         ]
+
+    def calls_at(self, at: datetime) -> bool:
+        """Whether it calls for what began at that moment."""
+        if at < self.activated_at or (self.off_at is not None and at >= self.off_at):
+            return False
+        return not any(
+            datetime.fromisoformat(since) <= at < datetime.fromisoformat(until)
+            for since, until in self.gaps
+        )
+
+    def stand_again(self, since: datetime) -> None:
+        """Let it call again for what begins from ``since`` on, as after a new activation; to be saved by the caller."""
+        if self.off_at is not None and self.off_at < since:
+            self.gaps = [*self.gaps, [self.off_at.isoformat(), since.isoformat()]]
+        self.off_at = None
 
 
 class AccountPace(MerchantScoped):

@@ -1,7 +1,7 @@
-"""A question by which the portal finds out whether a notification address leads to itself.
+"""Questions by which the portal finds out whether a notification address leads to itself, and whether the simulator runs.
 
-It goes the way of a notification (a POST to the account's address) but carries a header instead of a body. What is asked is
-signed, so that strangers cannot ask, and so is the answer, so that nobody else can give it. Nothing is stored.
+The first goes the way of a notification (a POST to the account's address) but carries a header instead of a body. What is
+asked is signed, so that strangers cannot ask, and so is the answer, so that nobody else can give it. Nothing is stored.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
+from django.conf import settings
 from django.core import signing
+
+from apps.platforms import registry
+from apps.platforms.gateway import PlatformUnavailable
 
 #: The header of the question; a request that has it is never taken for a notification.
 HEADER = "Portal-Probe"
@@ -41,6 +45,18 @@ def is_answer(asked: str, said: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return secrets.compare_digest(text, _proof(asked))
+
+
+def simulator_missing() -> str:
+    """The address of the simulator that a development machine uses and that does not run; "" where it runs or none is used."""
+    address: str = settings.SIMULATOR_URL
+    if not address or not settings.NOTIFY_ALLOW_HTTP:
+        return ""
+    try:
+        answer = registry.shared_http().send("GET", f"{address}/control/api/health")
+    except PlatformUnavailable:
+        return address
+    return "" if answer.status == 200 else address
 
 
 def _proof(asked: str) -> str:

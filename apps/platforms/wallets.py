@@ -12,8 +12,8 @@ WALLETS = (Platform.WECHATPAY, Platform.ALIPAY, Platform.UNIONPAY)
 
 #: Ways that end before their order does; the others last as long as the order. Shouqianba cancels an unpaid code after
 #: about four minutes and a page inside a wallet after 90 seconds, and its own advice is to watch the latter for up to 120
-#: (protocols, Shouqianba 2.5); WeChat's H5 address is good for five minutes (WeChat Pay A1). A little is taken off, so that
-#: nobody is shown what dies while it is being scanned.
+#: (its documentation of precreate and WAP2); WeChat's H5 address is good for five minutes (its H5 guide). A little is taken
+#: off, so that nobody is shown what dies while it is being scanned.
 _LIVES: Mapping[tuple[Platform, Product], timedelta] = {
     (Platform.SHOUQIANBA, Product.DYNAMIC_QR): timedelta(seconds=225),
     (Platform.SHOUQIANBA, Product.IN_APP): timedelta(seconds=120),
@@ -21,8 +21,8 @@ _LIVES: Mapping[tuple[Platform, Product], timedelta] = {
     (Platform.WECHATPAY, Product.BROWSER): timedelta(seconds=285),
 }
 
-#: UnionPay wants a transaction's time to be now and does not say how far off it may be (protocols, UnionPay 1.3), so a form
-#: signed longer ago than this is not posted again.
+#: UnionPay wants a transaction's time to be now and does not say how far off it may be, so a form signed longer ago than
+#: this is not posted again.
 _FORM_LIFE = timedelta(minutes=2)
 
 
@@ -46,6 +46,6 @@ def form_is_fresh(*, age: timedelta) -> bool:
 def opens_again(platform: Platform, product: Product) -> bool:
     """Whether an attempt whose answer was lost may be opened again under its number.
 
-    UnionPay calls a repeated request for a code a duplicate (12) and never tells the code (UnionPay 1.8).
+    UnionPay calls a repeated request for a code a duplicate (12) and never tells the code (ACP manual, response codes).
     """
     return (platform, product) != (Platform.UNIONPAY, Product.DYNAMIC_QR)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.models import AuditEvent
-from apps.platforms import messages, registry
+from apps.platforms import messages, registry, selectors
 from apps.platforms.gateway import (
     API_V3_KEY_WRONG,
     Capability,
@@ -75,10 +76,50 @@ def check_badge(check_state: str) -> str:
     return _CHECK_STATES.get(check_state, "unchecked")
 
 
-_TROUBLES: Mapping[str, Promise] = {
+#: What is wrong with a platform's answer, by the code of ``PlatformUnavailable``.
+_TROUBLES: Final[Mapping[str, Promise]] = {
     "timeout": gettext_lazy("no answer in time"),
     "network": gettext_lazy("no connection"),
+    "bad_signature": gettext_lazy("an answer with a wrong signature"),
+    "bad_answer": gettext_lazy("an answer that cannot be read"),
 }
+
+
+#: The connectors' own remarks, kept in English with a payment or refund.
+_REMARKS: Final[Mapping[str, Promise]] = {
+    "no answer in time": _TROUBLES["timeout"],
+    "the platform could not be reached": gettext_lazy("the platform could not be reached"),
+    "the answer is too large": gettext_lazy("the answer is too large"),
+    "the answer names another amount": gettext_lazy("the answer names another amount"),
+}
+_SERVER_REMARK = re.compile(r"the platform's server answered (\d{3})")
+#: What the platforms say is Chinese, and what our connectors say English.
+_THEIRS = re.compile("[\u3400-\u9fff]")
+
+
+def trouble_words(code: str) -> str:
+    """What was wrong with a platform's last answer; the code itself where there are no words for it."""
+    if re.fullmatch(r"http_\d{3}", code):
+        return _("server trouble (%(status)s)") % {"status": code.removeprefix("http_")}
+    return str(_TROUBLES.get(code, code)) or _("no usable answer")
+
+
+def remark_words(
+    platform: Platform | str, code: str, said: str, *, about: messages.About | None = None
+) -> str:
+    """What is kept with a payment or refund about the last answer, in the reader's words where there are any."""
+    if code in messages.known_codes(platform):
+        return str(messages.explain(platform, code, fallback=said, about=about))
+    if found := _SERVER_REMARK.fullmatch(said):
+        return trouble_words(f"http_{found[1]}")
+    return str(_REMARKS[said]) if said in _REMARKS else own_words(said)
+
+
+def own_words(said: str) -> str:
+    """Free text of a platform, marked as such since it is in no language of the reader's choice; remarks of ours as they are."""
+    if not _THEIRS.search(said):
+        return said
+    return _("The platform's own words: “%(said)s”") % {"said": said}
 
 
 def check_words(platform: Platform | str, check: CredentialCheck) -> str:
@@ -88,7 +129,7 @@ def check_words(platform: Platform | str, check: CredentialCheck) -> str:
     if check.state is CheckState.UNREACHABLE:
         return _(
             "The platform could not be asked just now (%(reason)s), so nobody knows yet whether the credentials are right."
-        ) % {"reason": _TROUBLES.get(check.code, check.code or "-")}
+        ) % {"reason": trouble_words(check.code)}
     if check.code == "bad_signature":
         return _("The platform's answer does not verify with this key. Copy the key again.")
     fallback = check.message or _("The platform refused these credentials.")
@@ -119,11 +160,26 @@ def notification_badge(row: Notification) -> str:
     return NotificationState.RECEIVED if _nothing_to_do(row) else row.state
 
 
+#: Of a notification that was refused for its time stamp: who signed it was not looked at.
+TOO_OLD: Final = gettext_lazy("Too old or sent again")
+
+
+def verdict_words(row: Notification) -> str:
+    """What the signature check said, in a word or two; empty before it was made."""
+    if row.verdict == Verdict.BAD_SIGNATURE and row.detail == selectors.TOO_OLD:
+        return str(TOO_OLD)
+    return str(row.get_verdict_display())
+
+
+def signature_words(reason: str) -> str:
+    """Why a signature was refused, by the word that the connectors have for it."""
+    return str(_SIGNATURE_WORDS.get(reason, _SIGNATURE_WORDS["wrong"]))
+
+
 def notification_words(row: Notification) -> str:
     """What a notification's verdict and state mean, as one or two sentences."""
     if row.verdict == Verdict.BAD_SIGNATURE:
-        reason = _SIGNATURE_WORDS.get(row.detail, _SIGNATURE_WORDS["wrong"])
-        return _("%(reason)s It had no effect.") % {"reason": reason}
+        return _("%(reason)s It had no effect.") % {"reason": signature_words(row.detail)}
     if _wrong_key(row):
         return _(
             "APIv3 key wrong: the signature is good, but the content does not open with the key stored here. "
@@ -157,8 +213,23 @@ _STATE_WORDS: Mapping[str, Promise] = {
     ),
 }
 
-#: What is said about an account's history: words, icon, tone.
-_EVENTS: Mapping[str, tuple[Promise, str, str]] = {
+#: What became of a terminal at an account: words, icon, tone.
+TERMINAL_EVENTS: Final[Mapping[str, tuple[Promise, str, str]]] = {
+    "account.terminal_activated": (
+        gettext_lazy("Terminal activated at the platform"),
+        "plug",
+        "ok",
+    ),
+    "account.terminal_found": (gettext_lazy("Terminal's key found again"), "circle-check", "ok"),
+    "account.terminal_lost": (
+        gettext_lazy("Platform accepts none of a terminal's keys"),
+        "alert-triangle",
+        "bad",
+    ),
+    "account.terminal_off": (gettext_lazy("Terminal no longer used at an account"), "ban", "wait"),
+}
+#: The same of an account's history.
+_EVENTS: Final[Mapping[str, tuple[Promise, str, str]]] = {
     "account.connected": (gettext_lazy("Connected"), "plug-connected", "ok"),
     "account.changed": (gettext_lazy("Changed"), "pencil", "info"),
     "account.checked": (gettext_lazy("Checked"), "refresh", "quiet"),
@@ -166,6 +237,7 @@ _EVENTS: Mapping[str, tuple[Promise, str, str]] = {
     "account.renewed": (gettext_lazy("Platform's certificate renewed"), "refresh", "quiet"),
     "account.paused": (gettext_lazy("Paused"), "player-pause", "wait"),
     "account.resumed": (gettext_lazy("Resumed"), "player-play", "ok"),
+    **TERMINAL_EVENTS,
 }
 _CHECK_RESULTS: Mapping[str, Promise] = {
     "good": gettext_lazy("The platform accepted the credentials."),

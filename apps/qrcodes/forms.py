@@ -18,6 +18,7 @@ from apps.core.money import MAX_AMOUNT_MINOR, Money
 from apps.core.names import named
 from apps.merchants.models import Store
 from apps.qrcodes.models import ScenarioKind
+from apps.qrcodes.printing import unprintable_words
 
 _NUMBER = re.compile(r"[+\-−]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
@@ -113,12 +114,19 @@ class CodeForm(forms.Form):
         self.fields["amount"].required = data is None or data.get("pricing") == "fixed"
 
     def clean_name(self) -> str:
-        """The name on one line."""
-        return " ".join(str(self.cleaned_data["name"]).split())
+        """The name on one line, printable. Raises ValidationError."""
+        return self._printed_line("name")
 
     def clean_name_en(self) -> str:
-        """The English name on one line."""
-        return " ".join(str(self.cleaned_data["name_en"]).split())
+        """The English name on one line, printable. Raises ValidationError."""
+        return self._printed_line("name_en")
+
+    def _printed_line(self, field: str) -> str:
+        # A code's names cannot be changed once it is made.
+        line = " ".join(str(self.cleaned_data[field]).split())
+        if words := unprintable_words(line):
+            raise ValidationError(words, code="unprintable")
+        return line
 
     def clean_amount(self) -> Money | None:
         """The fixed amount; nothing where the customer types it."""

@@ -6,22 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, get_args
 
 from django.conf import settings
 from django.db.models import Count, Q
 
 from apps.core.clock import business_date, business_period
-from apps.core.models import AuditEvent, Door
+from apps.core.doors import new_token
+from apps.core.models import AuditEvent
 from apps.core.money import Money
 from apps.core.tenancy import ScopedQuerySet
-from apps.merchants.models import Merchant
+from apps.merchants.models import Merchant, Store
 from apps.platforms.gateway import Platform
 from apps.platforms.registry import capabilities_of
 from apps.platforms.selectors import accounts_serving
 from apps.platforms.wallets import wallets_of as wallets_taken
 from apps.qrcodes.artwork import USUAL_WALLETS, WALLET_MARKS, Language, Placard
-from apps.qrcodes.models import CodeState, QRCode, Scan
+from apps.qrcodes.models import CodeState, QRCode, Scan, Scenario
 
 PAGE_SIZE: Final = 24
 #: How many events the history of a code shows.
@@ -193,11 +194,6 @@ def unassigned_codes(*, store_id: int) -> list[QRCode]:
     return list(codes.exclude(state=CodeState.RETIRED).select_related("scenario").order_by("pk"))
 
 
-def code_by_door(door: Door) -> QRCode:
-    """The code that a scanned link opens. Raises QRCode.DoesNotExist."""
-    return get_code(door.subject_id)
-
-
 def link_of(code: QRCode) -> str:
     """What is printed: it never changes for a code."""
     return f"{settings.PUBLIC_URL}/q/{code.token}"
@@ -238,6 +234,16 @@ def placard_of(
         language=language,
         reference=code.token,
     )
+
+
+def trial_placards(*, store: Store, merchant: Merchant, name: str, name_en: str) -> list[Placard]:
+    """What the placards of a code would say that is not made yet, in each language."""
+    scenario = Scenario(store=store, name=name, name_en=name_en)
+    code = QRCode(store=store, scenario=scenario, token=new_token())
+    return [
+        placard_of(code, merchant=merchant, language=language, wallets=USUAL_WALLETS)
+        for language in get_args(Language)
+    ]
 
 
 def history_of(code: QRCode) -> list[AuditEvent]:

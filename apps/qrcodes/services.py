@@ -1,4 +1,4 @@
-"""Making codes, pausing, resuming and retiring them, counting scans."""
+"""Making codes, pausing, resuming and retiring them, giving them to terminals, counting scans."""
 
 from __future__ import annotations
 

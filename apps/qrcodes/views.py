@@ -1,4 +1,4 @@
-"""Codes: list, create, detail, files, pause, resume, retire."""
+"""Codes: list, create, detail, files, terminal, pause, resume, retire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import clock, keyset
@@ -19,7 +19,7 @@ from apps.core.htmx import render_page
 from apps.core.models import AuditEvent
 from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
-from apps.merchants.models import Terminal
+from apps.merchants.models import Merchant, Store, Terminal
 from apps.merchants.selectors import list_stores, list_terminals
 from apps.qrcodes.artwork import (
     Language,
@@ -36,6 +36,7 @@ from apps.qrcodes.artwork.fonts import require_printable
 from apps.qrcodes.artwork.placard import caption
 from apps.qrcodes.forms import ArtworkForm, CodeFilterForm, CodeForm
 from apps.qrcodes.models import QRCode, ScenarioKind
+from apps.qrcodes.printing import missing_words
 from apps.qrcodes.selectors import (
     CodeFilters,
     amount_of,
@@ -47,6 +48,7 @@ from apps.qrcodes.selectors import (
     page_codes,
     placard_of,
     scans_today,
+    trial_placards,
     usable,
     wallets_of,
 )
@@ -138,6 +140,21 @@ def code_list(request: MerchantRequest) -> HttpResponse:
     return render_page(request, "qrcodes/code_list.html", context, partial="codes")
 
 
+def _refuse_too_long(form: CodeForm, *, stores: list[Store], merchant: Merchant) -> None:
+    """A name that no placard has room for, beside that of the store, is refused while it can still be changed."""
+    data = form.cleaned_data
+    store = next(store for store in stores if store.pk == data["store"])
+    for placard in trial_placards(
+        store=store, merchant=merchant, name=data["name"], name_en=data["name_en"]
+    ):
+        try:
+            caption(placard)
+        except TextTooLong as error:
+            if error.text == placard.place:
+                form.add_error("name", _print_problem(error))
+                return
+
+
 @merchant_view("codes.manage")
 @require_http_methods(["GET", "HEAD", "POST"])
 def code_create(request: MerchantRequest) -> HttpResponse:
@@ -145,6 +162,8 @@ def code_create(request: MerchantRequest) -> HttpResponse:
     stores = list(list_stores(only_active=True))
     initial = {"kind": ScenarioKind.COUNTER.value}
     form = CodeForm(request.POST or None, stores=stores, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        _refuse_too_long(form, stores=stores, merchant=request.merchant)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
@@ -176,12 +195,7 @@ def _print_problem(error: UnprintableText | TextTooLong) -> str:
         return _("“%(text)s” is too long to be printed readably. Shorten the name.") % {
             "text": error.text
         }
-    characters = " ".join(error.characters)
-    return ngettext(
-        "The printing font has no %(characters)s. Take it out of the names.",
-        "The printing font lacks these characters: %(characters)s. Take them out of the names.",
-        len(error.characters),
-    ) % {"characters": characters}
+    return missing_words(error.characters)
 
 
 def _problem_of(placard: Placard) -> str:

@@ -19,6 +19,7 @@ from apps.reconciliation.models import (
 from apps.statements.models import AWAITED, StatementDay
 from apps.statements.months import month_after
 from apps.statements.selectors import list_days, next_tries
+from apps.statements.wording import detail_words
 
 #: Rows of each type on a run's page, and on the page of one type.
 FIRST_ROWS = 20
@@ -55,6 +56,11 @@ class DayRow:
     def can_fetch(self) -> bool:
         """Whether the bill is still missing."""
         return self.expected.state in AWAITED
+
+    @property
+    def detail(self) -> str:
+        """What stands in the bill's way, in the reader's words."""
+        return detail_words(self.expected.account.platform, self.expected.detail)
 
 
 def list_month(*, month: date, account_id: int | None = None, show: str = "") -> list[DayRow]:

@@ -29,6 +29,11 @@ class RefundState(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+#: What the platform is told, and the payer there, of the second payment of an order: in both languages, since nobody knows
+#: the payer's. Stored as it is sent; our own pages say it in the reader's language, see ``Refund.shown_reason``.
+AUTOMATIC_REASON = "重复支付，自动退回 Paid twice"
+AUTOMATIC_WORDS = _("Paid twice, given back by itself")
+
 #: States that may still move money.
 UNDER_WAY = (
     RefundState.READY,
@@ -137,3 +142,8 @@ class Refund(MerchantScoped):
                 fields=["merchant_id", "platform_refund_no_reversed"], name="refunds_platform_tail"
             ),
         ]
+
+    @property
+    def shown_reason(self) -> str:
+        """Why the money goes back, in the reader's words where the portal itself gave the reason."""
+        return str(AUTOMATIC_WORDS) if self.is_automatic else self.reason

@@ -33,6 +33,11 @@ def _reasons() -> dict[str, str]:
     }
 
 
+def end_words(refund: Refund) -> str:
+    """Why a refund ended that was never sent: what the person who refused it wrote, or what happened."""
+    return _reasons().get(refund.message, refund.message)
+
+
 def _requested(refund: Refund) -> Step:
     if refund.source == Source.PLATFORM:
         return Step(
@@ -74,7 +79,7 @@ def _confirmed(refund: Refund, decisions: Sequence[Decision], rule: str) -> Step
         title=_("Ended without a confirmation"),
         mark="stopped",
         at=approval.decided_at,
-        text=_reasons().get(refund.message, refund.message),
+        text=end_words(refund),
     )
 
 

@@ -15,6 +15,7 @@ from apps.core.tenancy import ScopedQuerySet
 from apps.payments.models import Payment
 from apps.platforms import messages
 from apps.platforms.gateway import RefundRef
+from apps.platforms.wording import own_words
 from apps.refunds.models import Refund, RefundRule, RefundState
 
 #: What holds until a merchant writes its own rule: ¥200.00, one confirmation.
@@ -170,8 +171,8 @@ def answer_of(refund: Refund) -> Promise | str:
     code, platform = refund.code_text, refund.payment.platform
     if code not in messages.known_codes(platform):
         # Words like "accepted" carry a code too; only what has a sentence is shown.
-        return refund.message
-    return messages.explain(platform, code, fallback=refund.message)
+        return own_words(refund.message)
+    return messages.explain(platform, code, fallback=refund.message, about=messages.About.REFUND)
 
 
 def refund_ref(refund: Refund) -> RefundRef:

@@ -77,6 +77,9 @@ class TransactionFilterForm(forms.Form):
     code = forms.TypedChoiceField(
         label=_("Payment code"), required=False, coerce=int, empty_value=None
     )
+    terminal = forms.TypedChoiceField(
+        label=_("Terminal"), required=False, coerce=int, empty_value=None
+    )
     source = forms.ChoiceField(
         label=_("Began"), required=False, choices=[("", _("Anywhere")), *Source.choices]
     )
@@ -85,7 +88,9 @@ class TransactionFilterForm(forms.Form):
 
     #: Shown at once; the others stand under "More filters".
     MAIN = ("q", "period", "date_from", "date_to", "kind", "state", "platform", "store")
-    MORE = ("code", "source", "amount_min", "amount_max")
+    MORE = ("code", "terminal", "source", "amount_min", "amount_max")
+    #: Those that are chosen from a list.
+    CHOICES = ("kind", "state", "platform", "store", "code", "terminal", "source")
 
     def __init__(
         self,
@@ -100,6 +105,7 @@ class TransactionFilterForm(forms.Form):
         super().__init__(data)
         self.today = today
         self.day_starts_at = day_starts_at
+        self.has_terminals = bool(names.terminals)
         english = speaks_english()
         held = {account.platform for account in names.accounts.values()}
         choices: dict[str, list[tuple[Any, Any]]] = {
@@ -113,6 +119,13 @@ class TransactionFilterForm(forms.Form):
                 ("", _("All")),
                 *((pk, wording.code_name(code, english)) for pk, code in names.codes.items()),
             ],
+            "terminal": [
+                ("", _("All")),
+                *(
+                    (pk, wording.terminal_name(terminal, english, with_store=len(names.stores) > 1))
+                    for pk, terminal in names.terminals.items()
+                ),
+            ],
         }
         for name, values in choices.items():
             cast(forms.ChoiceField, self.fields[name]).choices = values
@@ -120,7 +133,7 @@ class TransactionFilterForm(forms.Form):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
         for name in ("amount_min", "amount_max"):
             self.fields[name].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
-        for name in ("kind", "state", "platform", "store", "code", "source"):
+        for name in self.CHOICES:
             self.fields[name].widget.attrs["data-autosubmit"] = True
         if number_elsewhere:
             self.fields["q"].widget = forms.HiddenInput()
@@ -182,6 +195,7 @@ class TransactionFilterForm(forms.Form):
             kind=asked.get("kind", ""),
             state=asked.get("state", ""),
             code_id=asked.get("code"),
+            terminal_id=asked.get("terminal"),
             source=asked.get("source", ""),
             amount_min=asked.get("amount_min"),
             amount_max=asked.get("amount_max"),
@@ -206,7 +220,7 @@ class TransactionFilterForm(forms.Form):
                     wording.period_words(asked.get("date_from"), asked.get("date_to")),
                 )
             )
-        for name in ("kind", "state", "platform", "store", "code", "source"):
+        for name in self.CHOICES:
             value = asked.get(name)
             if value not in (None, ""):
                 field = cast(forms.ChoiceField, self.fields[name])
@@ -223,8 +237,8 @@ class TransactionFilterForm(forms.Form):
         return [self[name] for name in self.MAIN if name != "q"]
 
     def more_fields(self) -> list[forms.BoundField]:
-        """The fields under "More filters"."""
-        return [self[name] for name in self.MORE]
+        """The fields under "More filters"; who has no terminals is not asked for one."""
+        return [self[name] for name in self.MORE if name != "terminal" or self.has_terminals]
 
     def more_open(self) -> bool:
         """Whether one of them narrows the view or is wrong."""

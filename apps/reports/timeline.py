@@ -17,7 +17,8 @@ from apps.core.models import AuditEvent
 from apps.core.money import InvalidAmount, Money
 from apps.core.templatetags.portal import money, platform_label
 from apps.platforms import messages
-from apps.refunds.models import Refund, RefundState
+from apps.platforms.wording import own_words
+from apps.refunds.models import AUTOMATIC_REASON, Refund, RefundState
 from apps.reports import wording
 
 #: The road by which the word came, as the end of a sentence.
@@ -243,22 +244,30 @@ def _device(agent: str) -> str:
     return " · ".join(found)
 
 
-def _detail(data: Data, platform: str, *, settled: bool) -> str:
+def _about(action: str) -> messages.About | None:
+    """What was asked for when an event's code came."""
+    kind, _dot, _what = action.partition(".")
+    return messages.About(kind) if kind in set(messages.About) else None
+
+
+def _detail(data: Data, platform: str, *, settled: bool, about: messages.About | None) -> str:
     """What else there is to say: the reason, what the platform said in plain words, how we know.
 
-    ``settled``: the platform gave a clear answer, so that a code without words of its own needs none.
+    ``settled``: the platform gave a clear answer, so that a code without words of its own needs none. ``about``: what was
+    asked for.
     """
     parts = []
-    if data.get("reason"):
+    # Of what the portal does by itself the sentence gives the reason.
+    if data.get("reason") and data["reason"] != AUTOMATIC_REASON:
         parts.append(_("Reason: %(reason)s") % {"reason": data["reason"]})
     if data.get("waits"):
         parts.append(_("Another member must confirm first."))
     code, said = str(data.get("code") or ""), str(data.get("message") or "")
     # A plain yes is already the sentence itself; its wording stays in the raw data.
     if (said or code) and code not in _PLAIN_YES:
-        words: object = said
+        words: object = own_words(said)
         if platform and (not settled or code in messages.known_codes(platform)):
-            words = messages.explain(platform, code, fallback=said)
+            words = messages.explain(platform, code, fallback=own_words(said), about=about)
         if words:
             parts.append(str(words))
     if data.get("what"):
@@ -288,7 +297,7 @@ def entry_of(event: AuditEvent, *, platform: str = "") -> Entry:
         tone=tone,
         actor=_who(event),
         origin=origin,
-        text=_detail(data, platform, settled=event.action in _SETTLED),
+        text=_detail(data, platform, settled=event.action in _SETTLED, about=_about(event.action)),
         raw=redact(json.dumps(data, ensure_ascii=False, indent=2)) if data else "",
     )
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.names import named
-from apps.merchants.models import Merchant, Store
+from apps.merchants.models import Merchant, Store, Terminal
 from apps.platforms.gateway import Product
 from apps.qrcodes.models import QRCode
 from apps.reports.selectors import Period, StateGroup
@@ -66,6 +66,11 @@ def name_of(thing: Store | Merchant, english: bool) -> str:
 def code_name(code: QRCode, english: bool) -> str:
     """A code is known by its scenario."""
     return named(code.scenario, english=english)
+
+
+def terminal_name(terminal: Terminal, english: bool, *, with_store: bool) -> str:
+    """A terminal's name is unique in its store only."""
+    return f"{terminal.name} · {name_of(terminal.store, english)}" if with_store else terminal.name
 
 
 def product_words(product: str) -> str:

@@ -1,7 +1,8 @@
 """The simulated clock: shifted and sped up at will, for expiries, retries and bills.
 
 Signatures do not use it: a client compares their time stamps with the true time, so these stay real
-(``real_now``). Everything that a platform *does* happens on the simulated clock (``now``).
+(``real_now``), and so does an answer's ``Date``. Everything that a platform *does* happens on the simulated clock (``now``). A
+platform whose clock is wrong is a fault of its own (``skew``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ def real_now() -> datetime:
     """The true instant, aware UTC: for time stamps under signatures."""
     return datetime.now(UTC)
 
+
+#: Where the simulated time may be moved to: dates far off cannot be reckoned with.
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_FARTHEST = (LATEST - EARLIEST).total_seconds()
+#: The most simulated seconds a true second.
+FASTEST = 100_000.0
 
 #: The clock as it was last read; every request asks for it many times. None inside: it was never set.
 _remembered: tuple[ClockState | None] | None = None
@@ -69,10 +77,14 @@ def set_clock(
     """Move the clock and return its time: to an offset from true time, forward by some seconds, or
     to another speed (simulated seconds a true second). What is None stays as it is.
 
-    Raises ValueError for a negative factor.
+    Raises ValueError for a factor below 0 or above ``FASTEST``, for what is no number, and for a time outside of
+    ``EARLIEST`` to ``LATEST``.
     """
-    if factor is not None and factor < 0:
-        raise ValueError("factor must not be negative")
+    for name, number in (("offset_seconds", offset_seconds), ("advance_seconds", advance_seconds)):
+        if number is not None and not abs(number) <= _FARTHEST:
+            raise ValueError(f"{name} must be a number of seconds within 200 years, not {number}")
+    if factor is not None and not 0 <= factor <= FASTEST:
+        raise ValueError(f"factor must be a number from 0 to {FASTEST:.0f}, not {factor}")
     real = real_now()
     state = _state()
     simulated = state.at(real) if state else real
@@ -80,6 +92,10 @@ def set_clock(
         simulated = real + timedelta(seconds=offset_seconds)
     if advance_seconds is not None:
         simulated += timedelta(seconds=advance_seconds)
+    if not EARLIEST <= simulated <= LATEST:
+        raise ValueError(
+            f"the clock goes from {EARLIEST:%Y} to {LATEST:%Y}, not to {simulated:%Y-%m-%d}"
+        )
     speed = factor if factor is not None else (state.factor if state else 1.0)
     ClockState.objects.update_or_create(
         pk=1, defaults={"anchor_real": real, "anchor_sim": simulated, "factor": speed}

@@ -32,13 +32,14 @@ class Topic(Enum):
 class Kind:
     """One kind of fault. ``value`` is the default; ``platforms`` empty for all of them.
 
-    Every value may carry "path": then only requests whose path contains it are hit.
+    ``more`` are values that it also takes, with what they are like. Every value may carry "path": then only requests whose path contains it are hit.
     """
 
     topic: Topic
     english: str
     chinese: str
     value: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
     platforms: tuple[str, ...] = ()
 
     def concerns(self, platform: str) -> bool:
@@ -57,11 +58,21 @@ _ANSWERS: dict[str, Kind] = {
         topic=Topic.ANSWERS,
         english="500 system error, nothing is done",
         chinese="应答 500 系统错误，什么也没做",
+        more={"http_status": 500},
     ),
     "rate_limited": Kind(
         topic=Topic.ANSWERS,
         english="refused as too frequent (429, or the platform's own code), nothing is done",
         chinese="提示请求太频繁，什么也没做",
+    ),
+    "clock_skew": Kind(
+        topic=Topic.ANSWERS,
+        english=(
+            "the platform's clock is value.seconds ahead (negative: behind): answers say so in Date, and requests whose time "
+            "is too far from it are refused"
+        ),
+        chinese="平台时钟快 value.seconds 秒（负数为慢）：应答的 Date 如此，时间相差太多的请求被拒绝",
+        value={"seconds": 900},
     ),
     "other_amount": Kind(
         topic=Topic.ANSWERS,
@@ -94,6 +105,7 @@ _ANSWERS: dict[str, Kind] = {
         english="a payment call answers value.result_code and value.error_code and does nothing",
         chinese="支付类接口应答 value.result_code 和 value.error_code，什么也没做",
         value={"result_code": "FAIL", "error_code": "UNEXPECTED_PROVIDER_ERROR"},
+        more={"error_message": ""},
         platforms=(SHOUQIANBA,),
     ),
 }
@@ -227,6 +239,7 @@ _REFUNDS: dict[str, Kind] = {
         topic=Topic.REFUNDS,
         english="refunds are refused: the merchant's balance is too small",
         chinese="退款被拒：商户余额不足",
+        more={"error_code": ""},
     ),
     "refund_slow": Kind(
         topic=Topic.REFUNDS,

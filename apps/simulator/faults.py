@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import F
 from django.http import HttpResponse
 
+from apps.simulator import fault_values
 from apps.simulator.fault_kinds import KINDS
 from apps.simulator.models import Fault, Platform
 
@@ -74,7 +75,8 @@ def add_fault(
 ) -> Fault:
     """Put a fault in force; ``uses`` None means until it is removed.
 
-    Raises UnknownFault; ValueError for a platform that does not exist or cannot have this fault.
+    Raises UnknownFault; ValueError for a platform that does not exist or cannot have this fault, or for a value that makes no
+    sense.
     """
     if key not in KINDS:
         raise UnknownFault(f"no such fault: {key!r}")
@@ -82,6 +84,7 @@ def add_fault(
         raise ValueError(f"no such platform: {platform!r}")
     if not KINDS[key].concerns(platform):
         raise ValueError(f"{key} cannot happen at {platform}")
+    fault_values.check(key, KINDS[key], value or {})
     made = Fault.objects.create(
         key=key, platform=platform, value={**KINDS[key].value, **(value or {})}, remaining=uses
     )
@@ -219,7 +222,7 @@ def set_schedule(
 ) -> Schedule:
     """Start a schedule with its counters at nought; the one before ends. It lives as long as this process.
 
-    Raises BadSchedule, and leaves the one before as it was.
+    Raises BadSchedule, ValueError for a value that makes no sense, and leaves the one before as it was.
     """
     global _schedule
     for key, rate in rates.items():
@@ -231,6 +234,7 @@ def set_schedule(
     for key, value in wanted.items():
         if key not in rates or not isinstance(value, dict):
             raise BadSchedule(f"values of {key!r}: no rate for it, or no object")
+        fault_values.check(key, KINDS[key], value)
     unknown = [name for name in platforms if name not in Platform.values]
     if unknown:
         raise BadSchedule(f"no such platform: {unknown[0]!r}")

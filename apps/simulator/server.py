@@ -122,6 +122,8 @@ def run(*, host: str, ports: Ports, portal_url: str, quiet: bool = False) -> Non
             timeout_graceful_shutdown=2,
             # The platforms' own Server and Date headers are not ours to imitate.
             server_header=False,
+            # The simulated platforms say by their own clock what time it is: ``transport.ServerDate``.
+            date_header=port != ports.main,
         )
         served.append((_Server(config), _bind(host, port)))
     stop = threading.Event()

@@ -1,7 +1,7 @@
 """What goes wrong between a client and a platform's API, whatever the platform: a middleware around their addresses.
 
 Faults: lost_before_commit, proxy_page, truncated_answer, huge_answer. People's pages (cashiers, authorisation) and the
-control desk are left alone.
+control desk are left alone. Another one writes the answers' ``Date``, wrong under the fault clock_skew.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.http import http_date
 
-from apps.simulator import faults
+from apps.simulator import clock, faults, skew
 from apps.simulator.models import Platform
 
 Next = Callable[[HttpRequest], HttpResponseBase]
@@ -30,6 +31,21 @@ _PAGE = (
     "<html><head><title>Please sign in</title></head><body>"
     "<h1>SIMULATOR 模拟器: a proxy's page</h1><p>Welcome to the guest network.</p></body></html>"
 )
+
+
+class ServerDate:
+    """Middleware: ``Date`` as the platform's own clock has it, the true time elsewhere."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        first = request.path.split("/", 2)[1]
+        platform = first if first in ADDRESSES else ""
+        with skew.of_request(platform, place_of(request)[1]) as ahead:
+            response = self.get_response(request)
+        response["Date"] = http_date((clock.real_now() + ahead).timestamp())
+        return response
 
 
 class Transport:

@@ -1,4 +1,4 @@
-"""The platforms' bills: the file as received, and its rows."""
+"""The platforms' bills: the file as received or written by asking, its rows, and how console exports are read."""
 
 from __future__ import annotations
 

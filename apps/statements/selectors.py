@@ -1,4 +1,4 @@
-"""Reading bills."""
+"""Reading bills: which are expected or here, their rows, and how console exports are read."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from apps.core.models import Due
 from apps.core.tenancy import ScopedQuerySet, current_merchant_id
 from apps.platforms.gateway import Capability, LineKind, Platform, PlatformGateway, StatementKind
 from apps.platforms.registry import CONNECTORS, capabilities_of
+from apps.statements import wording
 from apps.statements.models import AWAITED, ColumnMap, Statement, StatementDay, StatementLine
 
 #: The due tasks that bring a bill: by downloading it, or by asking about each payment.
@@ -113,6 +114,11 @@ class Bill:
     def is_awaited(self) -> bool:
         """Whether it is still to come."""
         return self.expected.state in AWAITED
+
+    @property
+    def detail(self) -> str:
+        """What stands in its way, in the reader's words."""
+        return wording.detail_words(self.expected.account.platform, self.expected.detail)
 
     @property
     def rows(self) -> int:

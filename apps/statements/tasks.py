@@ -1,4 +1,4 @@
-"""Fetching bills by the clock."""
+"""Fetching bills by the clock, or asking them together."""
 
 from __future__ import annotations
 

@@ -38,21 +38,46 @@ _key = serialization.load_pem_public_key(_FACTS["platform_public"].encode())
 assert isinstance(_key, rsa.RSAPublicKey)
 _KEY: rsa.RSAPublicKey = _key
 _OPENER = AESGCM(_FACTS["api_v3_key"].encode())
-#: PostgreSQL's own list of columns, as Django names them all.
-_ENQUEUE = """
-INSERT INTO core_due (task, merchant_id, subject_id, due_at, revision, attempts) VALUES (%s, %s, %s, %s, 1, 0)
+_STORE = """
+WITH stored AS (
+    INSERT INTO platforms_notification (merchant_id, account_id, received_at, headers, body_sealed, body_sha256, remote_ip,
+        verdict, dedup_key, kind, order_no, state, detail)
+    VALUES (%s, %s, %s, %s, %s, %s, '127.0.0.1', '', '', '', '', 'received', '') RETURNING id, merchant_id
+)
+INSERT INTO core_due (task, merchant_id, subject_id, due_at, revision, attempts)
+SELECT found.*, 1, 0 FROM (SELECT %s, stored.merchant_id, stored.id, %s::timestamptz FROM stored) AS found
 ON CONFLICT (task, merchant_id, subject_id) DO UPDATE SET
     due_at = CASE WHEN core_due.claimed_until IS NULL
                   THEN LEAST(core_due.due_at, excluded.due_at) ELSE excluded.due_at END,
     revision = core_due.revision + 1
+RETURNING subject_id
 """
-_FORGET = "DELETE FROM core_due WHERE merchant_id = %s AND subject_id = %s AND task = %s"
+_SETTLE = """
+WITH settled AS (
+    UPDATE platforms_notification SET state = 'applied', verdict = 'good', detail = '', processed_at = %s,
+        kind = COALESCE('payment', kind), dedup_key = COALESCE(%s, dedup_key), order_no = COALESCE(%s, order_no)
+    WHERE merchant_id = %s AND id = %s AND received_at = %s AND state NOT IN ('applied', 'repeated')
+)
+DELETE FROM core_due WHERE task = %s AND merchant_id = %s AND subject_id = %s
+"""
+_FORGET_TWO = """
+DELETE FROM core_due WHERE (task = %s AND merchant_id = %s AND subject_id = %s)
+    OR (task = %s AND merchant_id = %s AND subject_id = %s)
+"""
+_POST = """
+WITH entry AS (
+    INSERT INTO ledger_journalentry (merchant_id, booked_date, at, kind, subject_kind, subject_id, memo)
+    VALUES (%s, %s, %s, 'payment', 'payment', %s, %s) RETURNING id
+)
+INSERT INTO ledger_posting (merchant_id, entry_id, account_id, amount_minor, currency)
+SELECT %s, entry.id, line.* FROM entry, unnest(%s::bigint[], %s::bigint[], %s::text[]) AS line RETURNING entry_id
+"""
 _PAID = """
 UPDATE payments_payment SET state = 'succeeded', platform_trade_no = %s, wallet = 'wechatpay', payer_hash = %s,
     payer_masked = %s, fee_minor = %s, paid_at = %s, closed_at = NULL, booked_date = %s, code_text = 'SUCCESS', message = ''
 WHERE merchant_id = %s AND id = %s AND state IN ('created', 'pending', 'unknown', 'closed', 'failed')
-    AND NOT ((ending_at IS NOT NULL AND state IN ('created', 'pending', 'unknown', 'closed'))
-        OR (product = 'barcode' AND state = 'closed'))
+    AND (%s OR NOT (ending_at IS NOT NULL AND state IN ('created', 'pending', 'unknown', 'closed')
+        OR product = 'barcode' AND state = 'closed'))
 """
 _threads = threading.local()
 
@@ -104,14 +129,13 @@ def _take_in(cursor: Any, ref: str, body: bytes, environ: dict[str, Any], now: d
         cursor.execute(sql, values)
 
     door = one(
-        "SELECT * FROM core_door WHERE kind = 'account' AND token_hash = %s ORDER BY id LIMIT 1",
+        "SELECT * FROM core_door WHERE kind = 'account' AND token_hash = %s",
         hashlib.sha256(ref.encode()).digest(),
     )
     merchant = door["merchant_id"]
-    do("SELECT * FROM merchants_merchant WHERE id = %s LIMIT 21", merchant)
     do("SELECT set_config('app.merchant_id', %s, false)", str(merchant))
     account = one(
-        "SELECT * FROM platforms_platformaccount WHERE merchant_id = %s AND id = %s LIMIT 21",
+        "SELECT * FROM platforms_platformaccount WHERE merchant_id = %s AND id = %s",
         merchant,
         door["subject_id"],
     )
@@ -119,20 +143,18 @@ def _take_in(cursor: Any, ref: str, body: bytes, environ: dict[str, Any], now: d
         name: environ[f"HTTP_WECHATPAY_{name.upper()}"]
         for name in ("timestamp", "nonce", "signature", "serial")
     }
-    with _connection().transaction():
-        notification = one(
-            "INSERT INTO platforms_notification (merchant_id, account_id, received_at, headers, body_sealed, body_sha256,"
-            " remote_ip, verdict, dedup_key, kind, order_no, state, detail, processed_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s, '127.0.0.1', '', '', '', '', 'received', '', NULL) RETURNING id",
-            merchant,
-            account["id"],
-            now,
-            Jsonb(headers),
-            body,
-            hashlib.sha256(body).digest(),
-        )["id"]
-        task = "platforms.reprocess_notification"
-        do(_ENQUEUE, task, merchant, notification, now + timedelta(seconds=60))
+    task = "platforms.reprocess_notification"
+    notification = one(
+        _STORE,
+        merchant,
+        account["id"],
+        now,
+        Jsonb(headers),
+        body,
+        hashlib.sha256(body).digest(),
+        task,
+        now + timedelta(seconds=60),
+    )["subject_id"]
     signed = f"{headers['timestamp']}\n{headers['nonce']}\n".encode() + body + b"\n"
     _KEY.verify(base64.b64decode(headers["signature"]), signed, padding.PKCS1v15(), hashes.SHA256())
     sealed = json.loads(body)["resource"]
@@ -153,39 +175,37 @@ def _take_in(cursor: Any, ref: str, body: bytes, environ: dict[str, Any], now: d
             f"notification/{account['id']}/{key}",
         )
         do(
-            "SELECT 1 AS a FROM platforms_notification WHERE merchant_id = %s AND account_id = %s AND dedup_key = %s"
-            " AND order_no = %s AND state = 'applied' LIMIT 1",
+            "SELECT FROM platforms_notification WHERE merchant_id = %s AND account_id = %s AND order_no = %s"
+            " AND dedup_key = %s AND state = 'applied' LIMIT 1",
             merchant,
             account["id"],
-            key,
             order_no,
+            key,
         )
         payment = one(
-            "SELECT * FROM payments_payment WHERE merchant_id = %s AND account_id = %s AND order_no = %s"
-            " ORDER BY id LIMIT 1",
+            "SELECT * FROM payments_payment WHERE merchant_id = %s AND order_no = %s AND account_id = %s",
             merchant,
-            account["id"],
             order_no,
+            account["id"],
         )
-        with _connection().transaction():
-            _pay(do, one, payment, account, told, trade_no, paid_at, day, now)
-        with _connection().transaction():
-            do(
-                "UPDATE platforms_notification SET state = 'applied', verdict = 'good', detail = '', processed_at = %s,"
-                " kind = 'payment', dedup_key = %s, order_no = %s WHERE merchant_id = %s AND id = %s AND received_at = %s"
-                " AND NOT (state IN ('applied', 'repeated'))",
-                now,
-                key,
-                order_no,
-                merchant,
-                notification,
-                now,
-            )
-            do(_FORGET, merchant, notification, task)
+        _pay(cursor, do, one, payment, account, told, trade_no, paid_at, day, now)
+        do(
+            _SETTLE,
+            now,
+            key,
+            order_no,
+            merchant,
+            notification,
+            now,
+            task,
+            merchant,
+            notification,
+        )
     do("SELECT set_config('app.merchant_id', '', false)")
 
 
 def _pay(
+    cursor: Any,
     do: Callable[..., None],
     one: Callable[..., dict[str, Any]],
     payment: dict[str, Any],
@@ -198,25 +218,17 @@ def _pay(
 ) -> None:
     merchant, pk, amount = payment["merchant_id"], payment["id"], payment["amount_minor"]
     do(
-        "SELECT * FROM payments_payment INNER JOIN platforms_platformaccount"
-        " ON payments_payment.account_id = platforms_platformaccount.id"
-        " WHERE payments_payment.merchant_id = %s AND payments_payment.id = %s LIMIT 21",
-        merchant,
-        pk,
-    )
-    do(
-        "SELECT * FROM payments_payment WHERE merchant_id = %s AND account_id = %s AND platform_trade_no = %s"
-        " ORDER BY id LIMIT 1",
+        "SELECT order_no FROM payments_payment WHERE merchant_id = %s AND account_id = %s AND platform_trade_no = %s",
         merchant,
         account["id"],
         trade_no,
     )
     do(
-        "SELECT * FROM payments_order WHERE merchant_id = %s AND id = %s LIMIT 21 FOR NO KEY UPDATE",
+        "SELECT FROM payments_order WHERE merchant_id = %s AND id = %s FOR NO KEY UPDATE",
         merchant,
         payment["order_id"],
     )
-    do("SELECT day_starts_at FROM merchants_merchant WHERE id = %s LIMIT 21", merchant)
+    do("SELECT day_starts_at FROM merchants_merchant WHERE id = %s", merchant)
     do(
         "SELECT is_closed FROM ledger_businessday WHERE merchant_id = %s AND day = %s FOR SHARE",
         merchant,
@@ -234,42 +246,37 @@ def _pay(
         day,
         merchant,
         pk,
+        False,
     )
     do(
         "UPDATE payments_order SET state = 'paid', paid_at = %s, closed_at = NULL"
-        " WHERE merchant_id = %s AND id = %s AND NOT (state = 'paid')",
+        " WHERE merchant_id = %s AND id = %s AND state <> 'paid'",
         paid_at,
         merchant,
         payment["order_id"],
     )
-    found = one(
-        "SELECT jsonb_object_agg(purpose, id) AS ids FROM ledger_account WHERE merchant_id = %s"
-        " AND purpose IN ('sales', 'receivable', 'fees') AND subject_id IN (0, %s)",
-        merchant,
-        account["id"],
-    )["ids"]
-    entry = one(
-        "INSERT INTO ledger_journalentry (merchant_id, booked_date, at, kind, subject_kind, subject_id, memo, created_at)"
-        " VALUES (%s, %s, %s, 'payment', 'payment', %s, %s, DEFAULT) RETURNING id, created_at",
+    cursor.execute(
+        "SELECT purpose, subject_id, id FROM ledger_account"
+        " WHERE merchant_id = %s AND purpose = ANY(%s::text[]) AND subject_id = ANY(%s::bigint[])",
+        [merchant, ["receivable", "fees", "sales"], [0, account["id"]]],
+    )
+    found = {row["purpose"]: row["id"] for row in cursor.fetchall()}
+    one(
+        _POST,
         merchant,
         day,
         paid_at,
         pk,
         payment["order_no"],
-    )["id"]
-    do(
-        "INSERT INTO ledger_posting (merchant_id, entry_id, account_id, amount_minor, currency)"
-        " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::varchar[]) RETURNING id",
-        [merchant] * 3,
-        [entry] * 3,
+        merchant,
         [found["receivable"], found["fees"], found["sales"]],
         [amount - fee, fee, -amount],
         ["CNY"] * 3,
     )
     do(
-        "INSERT INTO core_auditevent (merchant_id, at, recorded_at, actor_id, actor, action, subject_kind, subject_id,"
-        " store_id, data, ip, user_agent) VALUES (%s, %s, DEFAULT, NULL, 'system:notification', 'payment.succeeded',"
-        " 'order', %s, %s, %s, '127.0.0.1', '') RETURNING id, recorded_at",
+        "INSERT INTO core_auditevent (merchant_id, at, actor_id, actor, action, subject_kind, subject_id, store_id, data,"
+        " ip, user_agent) VALUES (%s, %s, NULL, 'system:notification', 'payment.succeeded', 'order', %s, %s, %s,"
+        " '127.0.0.1', '')",
         merchant,
         now,
         payment["order_id"],
@@ -287,14 +294,22 @@ def _pay(
         ),
     )
     do(
-        "SELECT * FROM payments_payment WHERE merchant_id = %s AND order_id = %s"
-        " AND state IN ('created', 'pending', 'unknown') AND NOT (id = %s)",
+        "UPDATE payments_payment SET expires_at = LEAST(expires_at, %s) WHERE merchant_id = %s AND order_id = %s AND id <> %s"
+        " AND state IN ('created', 'pending', 'unknown') RETURNING id",
+        now,
         merchant,
         payment["order_id"],
         pk,
     )
-    do(_FORGET, merchant, payment["order_id"], "payments.expire_order")
-    do(_FORGET, merchant, pk, "payments.poll")
+    do(
+        _FORGET_TWO,
+        "payments.poll",
+        merchant,
+        pk,
+        "payments.expire_order",
+        merchant,
+        payment["order_id"],
+    )
     do(
         "SELECT pg_notify('portal_live', %s)",
         json.dumps(

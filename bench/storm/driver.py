@@ -51,8 +51,10 @@ ACTOR = Actor.system("storm")
 LIFETIME = timedelta(seconds=75)
 #: Shares of the payments: by the payer's code, given up by the shop, never paid, paid on two platforms.
 BARCODE, GIVEN_UP, LEFT, TWICE = 0.2, 0.04, 0.06, 0.04
-#: Shares of what is paid: with refunds, and of unpaid orders: named by a forger.
-REFUNDED, FORGED, REPLAYED = 0.25, 0.3, 0.05
+#: Shares of what is paid: with refunds, named by a forger before it is paid, with an old notice sent again.
+REFUNDED, FORGED, REPLAYED = 0.25, 0.03, 0.05
+#: Share of the orders that nobody pays: named by a forger.
+FORGED_UNPAID = 0.5
 THREADS = 6
 #: The longest that everything may take to come to rest after the last payment.
 REST_SECONDS = 900
@@ -209,7 +211,7 @@ def _by_qr(shop: Shop, dice: random.Random, platform: str, amount: Money) -> int
         shop.count("orders given up while they were paid")
         return None
     if fate < GIVEN_UP + LEFT:
-        if dice.random() < FORGED / LEFT * 0.1:
+        if dice.random() < FORGED_UNPAID:
             _forge(shop, first)
         shop.count("orders that nobody paid")
         return None
@@ -221,7 +223,7 @@ def _by_qr(shop: Shop, dice: random.Random, platform: str, amount: Money) -> int
             _pay(shop, second)
             shop.count("orders paid on two platforms")
         return None
-    if dice.random() < FORGED * 0.1:
+    if dice.random() < FORGED:
         _forge(shop, first)
     _pay(shop, first)
     if dice.random() < REPLAYED:

@@ -25,6 +25,8 @@ from bench.frame.processes import PROJECT
 from bench.frame.result import say
 
 START_SECONDS = 120
+#: The first turns of the trouble come after this part of the usual wait.
+EARLY = 0.35
 #: What of the surrounding settings must not reach the world.
 _OWN = (
     "DATABASE_URL",
@@ -227,10 +229,12 @@ def _wait_for(url: str) -> None:
 def trouble(world: World, *, seed: int, stop: threading.Event, mean_seconds: float) -> None:
     """Until ``stop``: at random moments do one of the things above, by a sequence that the seed fixes."""
     dice = random.Random(f"trouble/{seed}")
-    # The first turn of each kind comes early, so that even a short run meets all of them.
     kinds = ["worker", "database", "messages", "web", "worker"]
     turn = 0
-    while not stop.wait(dice.uniform(0.5, 1.5) * mean_seconds):
+    # The first turn of each kind comes early, so that even a short run meets all of them.
+    while not stop.wait(
+        dice.uniform(0.5, 1.5) * mean_seconds * (EARLY if turn < len(kinds) else 1)
+    ):
         kind = kinds[turn] if turn < len(kinds) else dice.choice(kinds)
         turn += 1
         say(f"  trouble: {kind}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from apps.core.postgres import keeper
-from apps.core.postgres.pool import reset_session
 from merchant_portal.settings import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -122,7 +121,7 @@ WEB_THREADS = env.integer("WEB_THREADS", 8)
 _pool_size = env.integer("DATABASE_POOL_SIZE", 0)
 _pool: dict[str, Any] = {}
 if _pool_size:
-    _pool = {"pool": {"min_size": 1, "max_size": _pool_size, "reset": reset_session}}
+    _pool = {"pool": {"min_size": 1, "max_size": _pool_size}}
 
 
 def embedded_database(folder: Path, *, durable: bool) -> dict[str, Any]:
@@ -145,6 +144,9 @@ def default_database(*, folder: str = "pg", durable: bool = True) -> dict[str, A
     url = env.text("DATABASE_URL")
     found = env.database(url) if url else embedded_database(DATA_DIR / folder, durable=durable)
     found["OPTIONS"] |= _pool
+    # How often a connection is asked a statement of apps.core.sql before it keeps the plan. Scopes are settings of a session,
+    # so a pooler between us and PostgreSQL keeps sessions apart already.
+    found["OPTIONS"]["prepare_threshold"] = 5
     # A pool does not go together with persistent connections, and threads come and go.
     found["CONN_MAX_AGE"] = 0
     found["TEST"] = {"NAME": "_".join(filter(None, ["test_portal", env.text("PORTAL_TEST_DB")]))}

@@ -27,7 +27,12 @@ PORTAL_URL = os.environ.get("SIMULATOR_PORTAL_ORIGIN") or os.environ.get(
 SIMULATOR_REFUND_SECONDS = float(os.environ.get("SIMULATOR_REFUND_SECONDS", "2"))
 #: Simulated hour (Beijing) from which the bill of the day before is served.
 SIMULATOR_BILL_HOUR = int(os.environ.get("SIMULATOR_BILL_HOUR", "10"))
-#: Minutes that UnionPay's txnTime may be off the true time.
+#: Minutes that Alipay's timestamp may be off the platform's clock, which is looked at while that is wrong (fault clock_skew)
+#: and not otherwise: what the real gateway tolerates is UNVERIFIED, and recorded examples are years old.
+SIMULATOR_ALIPAY_TIMESTAMP_MINUTES = float(
+    os.environ.get("SIMULATOR_ALIPAY_TIMESTAMP_MINUTES", "10")
+)
+#: Minutes that UnionPay's txnTime may be off the platform's clock (UNVERIFIED).
 SIMULATOR_UNIONPAY_TXN_MINUTES = float(os.environ.get("SIMULATOR_UNIONPAY_TXN_MINUTES", "10"))
 
 #: Whether a Shouqianba terminal's key ends with the calendar day (Beijing, simulated), as documented; "0" for not.
@@ -36,6 +41,7 @@ SIMULATOR_TERMINAL_KEYS_EXPIRE = os.environ.get("SIMULATOR_TERMINAL_KEYS_EXPIRE"
 INSTALLED_APPS = ["django.contrib.staticfiles", "apps.simulator"]
 MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
+    "apps.simulator.transport.ServerDate",
     "apps.simulator.transport.Transport",
 ]
 ROOT_URLCONF = "apps.simulator.urls"

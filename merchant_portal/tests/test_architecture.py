@@ -35,6 +35,16 @@ def test_no_signals() -> None:
     assert grep(r"django\.(db\.models|core|dispatch)\.?signals|@receiver", SOURCES) == []
 
 
+def test_only_the_wall_sets_the_merchant_of_a_session() -> None:
+    hits = grep(r"app\.merchant_id|set_config\(", SOURCES)
+    assert {hit.partition(":")[0] for hit in hits} == {
+        "apps/core/tenancy.py",
+        "apps/core/walls.py",
+        # Cleans a connection before somebody else gets it.
+        "apps/core/postgres/engine/base.py",
+    }
+
+
 def test_services_leave_by_the_outbox() -> None:
     assert grep(r"\.(delay|apply_async)\(", SOURCES) == []
 

@@ -71,10 +71,15 @@ class Broker:
 
     def wipe(self) -> None:
         if self.url.startswith("spool:"):
-            shutil.rmtree(self.spool)
+            # The worker may write to it at this very moment, so once more if need be.
+            wait_until(self._spool_is_gone, self.log)
         else:
             with redis.Redis.from_url(self.url) as client:
                 client.flushdb()
+
+    def _spool_is_gone(self) -> bool:
+        shutil.rmtree(self.spool, ignore_errors=True)
+        return not list(self.spool.rglob("*.msg"))
 
     def finished(self) -> set[str]:
         return {path.name for path in self.done.iterdir()}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from merchant_portal.settings import base, env
+from merchant_portal.settings import base, env, running
 from merchant_portal.settings.secrets import load_or_create
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -128,3 +128,59 @@ def test_a_flag_is_on_or_off(value: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PORTAL_DEBUG", value)
     with pytest.raises(ImproperlyConfigured, match="PORTAL_DEBUG"):
         env.flag("PORTAL_DEBUG")
+
+
+#: Every setting that holds an address to which a platform's calls or customers are sent.
+_PLATFORM_ADDRESSES = sorted(
+    name
+    for name in vars(base)
+    if name.endswith("_URL") and name.startswith(("WECHATPAY", "ALIPAY", "UNIONPAY", "SHOUQIANBA"))
+)
+
+
+def load_dev(tmp_path: Path, **changes: str) -> dict[str, str]:
+    """What the development settings say of addresses, in a process of its own."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    names = [*_PLATFORM_ADDRESSES, "SIMULATOR_URL", "PUBLIC_URL"]
+    program = (
+        "import json, merchant_portal.settings.dev as dev;"
+        f"print(json.dumps({{name: getattr(dev, name) for name in {names!r}}}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env=kept | changes | {"PORTAL_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(json.loads(loaded.stdout))
+
+
+def test_no_development_process_calls_a_real_platform_by_itself(tmp_path: Path) -> None:
+    assert len(_PLATFORM_ADDRESSES) >= 10
+    found = load_dev(tmp_path)
+    assert found.pop("PUBLIC_URL") == "http://localhost:8000"
+    strangers = [
+        name for name, url in found.items() if not f"{url}/".startswith("http://localhost:9100/")
+    ]
+    assert strangers == []
+
+
+def test_a_command_beside_the_server_finds_its_simulator(tmp_path: Path) -> None:
+    told = {"PUBLIC_URL": "http://localhost:8003", "SIMULATOR_URL": "http://localhost:9105"}
+    (tmp_path / running.NAME).write_text(json.dumps(told))
+    found = load_dev(tmp_path)
+    assert {name: found[name] for name in told} == told
+    assert found["ALIPAY_GATEWAY_URL"] == "http://localhost:9105/alipay/gateway.do"
+    # What the environment says comes first: an address of one's own, too.
+    wanted = {"SIMULATOR_URL": "http://localhost:9999", "ALIPAY_GATEWAY_URL": "https://a.example/"}
+    found = load_dev(tmp_path, **wanted)
+    assert found["WECHATPAY_API_URL"] == "http://localhost:9999/wechatpay"
+    assert found["ALIPAY_GATEWAY_URL"] == "https://a.example/"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"SIMULATOR_URL": 7, "PUBLIC_URL": ""}'])
+def test_a_broken_file_of_the_server_is_no_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / running.NAME).write_text(text)
+    assert running.told(tmp_path) == {}

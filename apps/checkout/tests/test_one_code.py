@@ -31,6 +31,7 @@ from apps.payments.services.charging import CHARGE_DOOR
 from apps.payments.tests.factories import make_account, paid_result
 from apps.platforms import registry
 from apps.platforms.gateway import (
+    CODE_LOST,
     Capability,
     CreateRequest,
     FormPost,
@@ -502,7 +503,7 @@ def test_an_attempt_of_another_platform_is_opened_again_under_its_number(market:
 
 def test_who_only_lost_a_code_is_asked_for_the_next(market: Market) -> None:
     market.connect("shouqianba", "alipay")
-    lost = PlatformRejected("closed", code="code_lost")
+    lost = PlatformUnavailable("lost", code=CODE_LOST)
     market.platforms["shouqianba"].fail_next("create_payment", lost)
     client = browser(DESK)
     order, _ = market.begin(client, "alipay")

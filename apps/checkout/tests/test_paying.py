@@ -371,13 +371,13 @@ def test_a_watcher_s_look_is_a_few_statements(
 ) -> None:
     client = browser(DESK)
     order, _ = begin(shop, client, "wechatpay")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         status(client, order)
     clock.shift(timedelta(seconds=3))
     # The claim and the worker's task, in a transaction.
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         status(client, order)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         status(client, order)
 
 

@@ -9,6 +9,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -342,6 +343,37 @@ def test_after_giving_up_the_same_form_opens_a_new_order(shop: Shop) -> None:
     second = client.post(url(shop.code), form)
     assert first["Location"] != second["Location"]
     assert len(shop.orders()) == 2
+
+
+def test_coming_back_to_the_form_finds_the_open_order(
+    shop: Shop, clock: time_machine.Traveller
+) -> None:
+    client = browser(PHONE)
+    assert 'data-testid="begun"' not in client.get(url(shop.code)).content.decode()
+    post(client, shop.code)
+    (order,) = shop.orders()
+    page = client.get(url(shop.code)).content.decode()
+    assert "You have an open order of ¥12.50 here." in page
+    assert f'href="/pay/{order.token}"' in page
+    # Not to others, and not at another code.
+    assert 'data-testid="begun"' not in browser(PHONE).get(url(shop.code)).content.decode()
+    assert 'data-testid="begun"' not in client.get(url(shop.fixed)).content.decode()
+    # Nor once it was given up or its time is over.
+    client.post(f"/pay/{order.token}/cancel")
+    assert 'data-testid="begun"' not in client.get(url(shop.code)).content.decode()
+    post(client, shop.code, "3")
+    assert "¥3.00" in client.get(url(shop.code)).content.decode()
+    clock.shift(timedelta(minutes=16))
+    assert 'data-testid="begun"' not in client.get(url(shop.code)).content.decode()
+
+
+def test_the_cookie_of_an_order_is_signed(shop: Shop) -> None:
+    client = browser(PHONE)
+    post(client, shop.code)
+    (order,) = shop.orders()
+    other = browser(PHONE)
+    other.cookies["pay_opened"] = f"{order.token}:x:y"
+    assert 'data-testid="begun"' not in other.get(url(shop.code)).content.decode()
 
 
 def test_a_shop_without_this_wallet_s_platform_names_the_others(shop: Shop) -> None:

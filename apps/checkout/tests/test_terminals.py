@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import pytest
 import time_machine
 from django.test import Client
+from django.utils import translation
 from pytest_django import DjangoAssertNumQueries
 
+from apps.checkout.forms import TerminalForm
 from apps.core.audit import Actor
 from apps.core.models import AuditEvent, Due
 from apps.core.money import Money
@@ -198,6 +200,11 @@ def test_a_terminal_moves_only_without_codes(house: House) -> None:
     response = house.owner.post(house.detail("edit/"), form)
     assert response.status_code == 422
     assert list(response.context["form"].errors) == ["store"]
+    with enter_scope(house.shop.scope):
+        house.terminal.refresh_from_db()
+        # Nothing of it is kept, its name and the note of the change neither.
+        assert house.terminal.store_id == house.shop.store.pk
+        assert not AuditEvent.objects.filter(action="terminal.changed").exists()
     house.owner.post(house.detail("codes/"), {"remove": str(house.code.pk)})
     assert house.owner.post(house.detail("edit/"), form).status_code == 302
     with enter_scope(house.shop.scope):
@@ -464,6 +471,29 @@ def test_a_manager_of_one_store_sees_its_terminals_and_no_accounts(house: House)
     detail = house.read(house.url(f"{theirs.pk}/"), client)
     assert "Platform accounts" not in detail
     assert client.get(house.url(f"{theirs.pk}/edit/")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("sn-01_2./3 4", "SN-01_2./34"),
+        ("ＳＮ０００９", "SN0009"),
+        ("序列号", None),
+        ("SN#1", None),
+        ("SN01é", None),
+    ],
+)
+def test_a_serial_number_is_as_devices_have_it(house: House, typed: str, kept: str | None) -> None:
+    form = TerminalForm(
+        {"store": str(house.shop.store.pk), "name": "吧台", "serial_no": typed},
+        stores=[house.shop.store],
+    )
+    assert form.is_valid() is (kept is not None)
+    if kept is None:
+        with translation.override("en"):
+            assert "only letters, digits and the signs" in str(form.errors["serial_no"])
+    else:
+        assert form.cleaned_data["serial_no"] == kept
 
 
 def test_how_much_the_pages_ask(

@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from apps.checkout.selectors import UNKNOWN_FOR_LONG
 from apps.core import clock
 from apps.core.audit import Actor
 from apps.core.tenancy import enter_scope
@@ -22,8 +23,17 @@ from apps.payments.models import Order, Payment, PaymentState
 from apps.payments.services import apply_payment_result, poll_payment
 from apps.payments.tests.factories import make_account, make_paid, paid_result
 from apps.platforms import registry
-from apps.platforms.gateway import Outcome, PlatformGateway, PlatformRejected, PlatformUnavailable
-from apps.platforms.models import PlatformAccount
+from apps.platforms.gateway import (
+    Capability,
+    Outcome,
+    Platform,
+    PlatformGateway,
+    PlatformRejected,
+    PlatformUnavailable,
+)
+from apps.platforms.models import AccountTerminal, PlatformAccount, TerminalState
+from apps.platforms.services.terminals import Keys
+from apps.platforms.services.terminals.keys import sealed_keys
 from apps.platforms.tests.fakes import FakeGateway
 
 CODE = "134567890123456789"
@@ -188,12 +198,109 @@ def test_no_answer_is_said_as_it_is(desk: Desk) -> None:
     assert "give-up" in desk.page(payment)
 
 
+class Aggregator(FakeGateway):
+    """A platform that takes all wallets and is called by terminals."""
+
+    capabilities = FakeGateway.capabilities | {Capability.AGGREGATES, Capability.TERMINALS}
+
+
+@pytest.fixture
+def aggregated(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setitem(registry.CONNECTORS, Platform.SHOUQIANBA, Aggregator)
+    with enter_scope(desk.shop.scope):
+        PlatformAccount.objects.update(platform="shouqianba")
+    return desk
+
+
+def test_the_platform_that_was_asked_is_named_and_the_next_customer_offered(
+    aggregated: Desk,
+) -> None:
+    desk = aggregated
+    desk.platform.fail_next("pay_barcode", PlatformUnavailable("gone", code="timeout"))
+    payment = desk.taken()
+    page = desk.page(payment)
+    assert "Shouqianba did not answer clearly" in page
+    assert "WeChat Pay did not" not in page
+    assert "Next customer" not in page
+    # Whoever goes on is reminded.
+    till = text_of(desk.cashier.get(desk.url()))  # type: ignore[arg-type]  # the test client's own class
+    assert "not settled yet" in till
+    assert f'href="{desk.url(f"{payment.order_id}/")}"' in till
+    other = desk.signed_in("manager").get(desk.url()).content.decode()
+    assert "not settled yet" not in other
+    desk.clock.shift(UNKNOWN_FOR_LONG)
+    page = desk.page(payment)
+    assert "Next customer" in page
+    assert "do not scan again yet" in page
+    desk.clock.shift(timedelta(minutes=1))
+    page = desk.page(payment)
+    assert desk.stage(payment) == "reversing"
+    assert "Next customer" in page
+    assert "Shouqianba is told to undo it" in page
+    assert "Take no new code from this customer" in page
+    with enter_scope(desk.shop.scope):
+        Payment.objects.update(state=PaymentState.CLOSED)
+    assert "not settled yet" not in text_of(desk.cashier.get(desk.url()))  # type: ignore[arg-type]  # the test client's own class
+
+
+def test_where_nobody_can_be_told_the_cashier_reads_what_to_do(aggregated: Desk) -> None:
+    desk = aggregated
+    desk.platform.fail_next("pay_barcode", PlatformUnavailable("gone", code="timeout"))
+    with enter_scope(desk.shop.scope):
+        terminal = Terminal.objects.create(store=desk.shop.store, name="收银台")
+        row = AccountTerminal.objects.create(
+            account=PlatformAccount.objects.get(),
+            terminal=terminal,
+            device_id="d",
+            terminal_sn="1001",
+            keys_sealed=sealed_keys(Keys(current="k"), desk.shop.merchant.pk),
+            activated_at=NOW - timedelta(hours=1),
+            checked_in_at=NOW,
+        )
+    payment = desk.taken(terminal=str(terminal.pk))
+    assert "Give up" in desk.page(payment)
+    with enter_scope(desk.shop.scope):
+        AccountTerminal.objects.filter(pk=row.pk).update(
+            state=TerminalState.LOST, off_at=NOW + timedelta(seconds=2)
+        )
+    for wait in (0, 120):
+        desk.clock.shift(wait)
+        page = desk.page(payment)
+        assert "Nobody knows whether it was paid" in page
+        assert "Shouqianba no longer accepts the key of the terminal" in page
+        assert "console" in page
+        assert "Next customer" in page
+        assert "Give up" not in page
+        assert "then it is taken back" not in page
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        # Their sentences say already that nothing was taken.
+        ("NOTENOUGH", "The payer&#x27;s balance is too low; nothing was charged."),
+        # This one does not, nor does one of which nothing is known.
+        ("NO_AUTH", "The merchant number may not use this product."),
+        ("NEVER_HEARD_OF", "raw"),
+    ],
+)
+def test_that_nothing_was_charged_is_said_once(desk: Desk, code: str, words: str) -> None:
+    desk.platform.fail_next("pay_barcode", PlatformRejected("raw", code=code))
+    page = desk.page(desk.taken())
+    assert words in page
+    assert "refund" not in page.split('id="charge"')[1].split("</section>")[0]
+    assert page.count("othing was charged") == 1
+
+
 def test_a_refused_code_says_why_and_another_one_keeps_the_amount(desk: Desk) -> None:
     desk.platform.fail_next("pay_barcode", PlatformRejected("raw", code="PAYERROR"))
     refused = desk.taken(note="靠窗")
     page = desk.page(refused)
     assert desk.stage(refused) == "refused"
-    assert "The payment failed; nothing was charged." in page
+    # The reason, and once only that nothing was taken.
+    assert "the payer&#x27;s balance or card does not suffice" in page
+    assert page.count("othing was charged") == 1
+    assert "Next customer" in page
     assert CODE not in page
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
     assert (fields["amount"], fields["note"], fields["after"]) == (
@@ -381,9 +488,10 @@ def test_how_much_the_pages_ask(
             store = Store.objects.create(name=f"{number}号分店")
             Terminal.objects.create(store=store, name="A")
     payment = desk.taken()
-    # Session, user, membership, scope in and out; stores, terminals, accounts; the frame: memberships, what waits.
-    with django_assert_num_queries(10):
+    # Session, user, membership, scope in and out; stores, terminals, accounts, what is not settled; the frame: memberships,
+    # what waits.
+    with django_assert_num_queries(11):
         desk.cashier.get(desk.url())
-    # The same, with the payment in place of the three.
+    # The same, with the payment in place of the four.
     with django_assert_num_queries(8):
         desk.cashier.get(desk.url(f"{payment.order_id}/"))

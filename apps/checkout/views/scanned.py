@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
@@ -9,10 +10,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from apps.checkout.forms import PayForm
-from apps.checkout.selectors import OpenedCode, opened_code
+from apps.checkout.selectors import OpenedCode, open_order_by_token, opened_code
 from apps.checkout.services import TooManyOrders, open_order_once
 from apps.checkout.views.frame import (
     lead,
+    order_address,
     payer_page,
     see_other,
     shop_facts,
@@ -25,12 +27,16 @@ from apps.checkout.ways import Way, choose, wallets_inside
 from apps.core import clock
 from apps.core.doors import new_token
 from apps.merchants.access import DoorRequest, actor_of, client_ip, door_view
+from apps.payments.models import Order
 from apps.payments.services import OrderNotPayable
+from apps.payments.services.timing import LIFETIME
 from apps.qrcodes.selectors import amount_of, usable
 from apps.qrcodes.services import record_scan
 
 #: What a code that takes no money answers: Gone where that is for good, Forbidden where it may change.
 _REFUSALS = {"retired": 410, "expired": 410}
+#: The signed cookie, seen by this code's page alone, that names the order which this browser opened last.
+_OPENED = "pay_opened"
 
 
 @payer_page
@@ -84,7 +90,36 @@ def scan(request: DoorRequest) -> HttpResponse:
     except OrderNotPayable:
         # A form that was given up over and over again: a fresh one.
         return see_other(request.path)
-    return lead(request, order, way)
+    response = lead(request, order, way)
+    _keep(request, response, opened, order)
+    return response
+
+
+def _keep(request: DoorRequest, response: HttpResponse, opened: OpenedCode, order: Order) -> None:
+    """Let this browser find its order again, should it come back from the cashier's page to the empty form."""
+    response.set_signed_cookie(
+        _OPENED,
+        order.token,
+        salt=f"{_OPENED}/{opened.code.pk}",
+        max_age=int(LIFETIME.total_seconds()),
+        path=request.path,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _begun(request: DoorRequest, opened: OpenedCode, *, now: datetime) -> Order | None:
+    """The order that this browser opened by this code and that can still be paid. No query without its cookie."""
+    token = request.get_signed_cookie(
+        _OPENED,
+        default="",
+        salt=f"{_OPENED}/{opened.code.pk}",
+        max_age=int(LIFETIME.total_seconds()),
+    )
+    if not token:
+        return None
+    return open_order_by_token(token=token, code_id=opened.code.pk, now=now)
 
 
 def _from_our_pages(request: HttpRequest) -> bool:
@@ -98,8 +133,11 @@ def _show(
 ) -> HttpResponse:
     code = opened.code
     here = wallet_of(user_agent(request)).value
+    begun = _begun(request, opened, now=clock.now()) if request.method == "GET" else None
     context = {
         "form": form,
+        "begun": begun,
+        "begun_address": order_address(begun) if begun else "",
         "crowded": status == 429,
         "fixed": amount_of(code),
         "ways": [way for way in ways if not way.extra],

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.checkout.forms import ActivationForm, TerminalForm
 from apps.checkout.selectors import AccountUse, history_of_terminal, latest_payments, uses_of
+from apps.checkout.services import TerminalHasCodes, change_terminal
 from apps.core import clock
 from apps.core.models import AuditEvent
 from apps.core.names import named
@@ -27,7 +28,6 @@ from apps.merchants.services import (
     TerminalSerialTaken,
     add_terminal,
     set_terminal_active,
-    update_terminal,
 )
 from apps.platforms.messages import explain
 from apps.platforms.models import PlatformAccount, TerminalState
@@ -39,6 +39,7 @@ from apps.platforms.services.terminals import (
     activate,
     switch_off,
 )
+from apps.platforms.wording import TERMINAL_EVENTS
 from apps.qrcodes.models import QRCode
 from apps.qrcodes.selectors import codes_of_terminals, unassigned_codes
 from apps.qrcodes.services import CodeRefused, CodeRetired, assign_terminal
@@ -46,18 +47,7 @@ from apps.qrcodes.services import CodeRefused, CodeRetired, assign_terminal
 NAME_TAKEN = gettext_lazy("Another terminal in this store has this name.")
 SERIAL_TAKEN = gettext_lazy("Another of your terminals has this brand and serial number.")
 _EVENTS = {
-    "account.terminal_activated": (
-        gettext_lazy("Terminal activated at the platform"),
-        "plug",
-        "ok",
-    ),
-    "account.terminal_found": (gettext_lazy("Terminal's key found again"), "circle-check", "ok"),
-    "account.terminal_lost": (
-        gettext_lazy("Platform accepts none of a terminal's keys"),
-        "alert-triangle",
-        "bad",
-    ),
-    "account.terminal_off": (gettext_lazy("Terminal no longer used at an account"), "ban", "wait"),
+    **TERMINAL_EVENTS,
     "terminal.added": (gettext_lazy("Terminal added"), "plus", "ok"),
     "terminal.changed": (gettext_lazy("Terminal changed"), "pencil", "quiet"),
     "terminal.switched_off": (gettext_lazy("Terminal switched off"), "player-pause", "wait"),
@@ -179,21 +169,18 @@ def terminal_edit(request: MerchantRequest, terminal_id: int) -> HttpResponse:
     form = TerminalForm(request.POST or None, stores=_stores(terminal), initial=initial)
     if request.method == "POST" and form.is_valid():
         wanted = dict(form.cleaned_data)
-        store_id = wanted.pop("store")
-        moves = store_id != terminal.store_id
-        if moves and codes_of_terminals([terminal.pk]):
-            form.add_error(
-                "store",
-                _("Codes of this store belong to the terminal. Take them away before it moves."),
-            )
-            return _form_page(request, form, terminal)
         try:
-            update_terminal(
+            change_terminal(
                 terminal_id=terminal.pk,
-                store_id=store_id,
+                store_id=wanted.pop("store"),
                 **wanted,
                 actor=request.actor(),
                 now=clock.now(),
+            )
+        except TerminalHasCodes:
+            form.add_error(
+                "store",
+                _("Codes of this store belong to the terminal. Take them away before it moves."),
             )
         except TerminalNameTaken:
             form.add_error("name", str(NAME_TAKEN))

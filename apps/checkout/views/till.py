@@ -15,7 +15,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.checkout.forms import TillForm
-from apps.checkout.selectors import Charge, Stage, get_charge, takes_barcodes
+from apps.checkout.selectors import Stage, get_charge, takes_barcodes, unsettled, wallet_of
+from apps.checkout.services import PaidAfterAll, take_at_till
 from apps.checkout.views.frame import see_other, subject_for
 from apps.core import clock
 from apps.core.doors import new_token
@@ -24,9 +25,9 @@ from apps.core.templatetags.portal import platform_label
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.models import Store, Terminal
 from apps.merchants.selectors import list_stores, list_terminals
-from apps.payments.services import AmountOutOfRange, BarcodeRefused, charge_barcode, close_order
+from apps.payments.services import AmountOutOfRange, BarcodeRefused, close_order
 from apps.platforms.barcodes import shapes
-from apps.platforms.messages import explain
+from apps.platforms.messages import About, explain, says_nothing_moved
 
 #: The field that a refusal belongs to; all others belong to the code.
 _FIELDS = {"no_store": "store", "no_terminal": "terminal"}
@@ -53,13 +54,9 @@ def till(request: MerchantRequest) -> HttpResponse:
     if not form.is_valid():
         return _show(request, form, stores)
     wanted = form.cleaned_data
-    paid = _paid_after_all(wanted["after"], amount_minor=wanted["amount"].minor)
-    if paid is not None:
-        messages.warning(request, _("The code before was paid after all. Nothing more was taken."))
-        return _to_charge(request, paid.order.pk)
     store = next(store for store in stores if store.pk == wanted["store"])
     try:
-        payment = charge_barcode(
+        payment = take_at_till(
             store_id=store.pk,
             amount=wanted["amount"],
             subject=subject_for(request.merchant, store),
@@ -67,10 +64,14 @@ def till(request: MerchantRequest) -> HttpResponse:
             auth_code=wanted["code"],
             nonce=wanted["nonce"],
             terminal_id=wanted["terminal"],
+            after=wanted["after"],
             member=request.member,
             now=clock.now(),
             actor=request.actor(),
         )
+    except PaidAfterAll as paid:
+        messages.warning(request, _("The code before was paid after all. Nothing more was taken."))
+        return _to_charge(request, paid.order_id)
     except BarcodeRefused as refused:
         form.add_error(_FIELDS.get(refused.reason, "code"), refused.message)
         return _show(request, form, stores)
@@ -83,14 +84,6 @@ def till(request: MerchantRequest) -> HttpResponse:
 
 def _to_charge(request: MerchantRequest, order_id: int) -> HttpResponse:
     return see_other(reverse("till:till_order", args=[request.merchant.slug, order_id]))
-
-
-def _paid_after_all(order_id: int | None, *, amount_minor: int) -> Charge | None:
-    """The payment whose code had not worked, if the platform called it paid while the cashier scanned another one."""
-    before = None if order_id is None else get_charge(order_id)
-    if before is None or before.order.amount_minor != amount_minor:
-        return None
-    return before if before.stage(now=clock.now()) is Stage.PAID else None
 
 
 def _place(request: MerchantRequest) -> str:
@@ -123,6 +116,7 @@ def _show(request: MerchantRequest, form: TillForm, stores: list[Store]) -> Http
         "takes": takes_barcodes(),
         "wallets": wallets,
         "nonce": new_token(20),
+        "unsettled": unsettled(request.member, now=clock.now()),
         # The keyboard begins where something is still missing.
         "focus": "code" if form.is_bound and not form.errors.get("amount") else "amount",
     }
@@ -149,8 +143,15 @@ def till_order(request: MerchantRequest, order_id: int) -> HttpResponse:
         "over": stage in _OVER,
         "seconds_left": left,
         "clock_left": f"{left // 60}:{left % 60:02d}",
-        "wallet": payment.wallet or payment.platform,
-        "why": explain(payment.platform, payment.code_text, fallback=payment.message),
+        "wallet": wallet_of(payment),
+        "nobody_answers": charge.nobody_answers,
+        "may_go_on": charge.may_go_on(now=now),
+        "why": explain(
+            payment.platform, payment.code_text, fallback=payment.message, about=About.PAYMENT
+        ),
+        "says_nothing_moved": says_nothing_moved(
+            payment.platform, payment.code_text, about=About.PAYMENT
+        ),
         "nonce": new_token(20),
     }
     return render_page(request, "checkout/till_order.html", context, partial="charge")

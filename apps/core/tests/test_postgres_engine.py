@@ -7,14 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection, connections, transaction
 
 from apps.core.postgres import binaries, keeper
 from apps.core.postgres.engine.base import DatabaseWrapper
 from apps.core.postgres.engine.client import DatabaseClient
-from apps.core.postgres.pool import reset_session
+from apps.core.tenancy import Scope, enter_scope
 from merchant_portal.settings import base
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -50,15 +51,37 @@ def test_dbshell_uses_the_psql_of_the_embedded_server_only(tmp_path: Path) -> No
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_connection_knows_whether_it_stands_in_a_scope() -> None:
+    wrapper = cast("DatabaseWrapper", connections["default"])
+    wrapper.close()
+    seen = [wrapper.in_scope]
+    with enter_scope(Scope(42)):
+        with pytest.raises(RuntimeError, match="boom"), transaction.atomic():
+            raise RuntimeError("boom")
+        seen.append(wrapper.in_scope)
+    seen.append(wrapper.in_scope)
+    # A rollback might have brought the merchant back.
+    with transaction.atomic(), enter_scope(Scope(42)):
+        pass
+    seen.append(wrapper.in_scope)
+    wrapper.close()
+    seen.append(wrapper.in_scope)
+    assert seen == [False, True, False, True, False]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_pooled_connection_forgets_the_merchant_of_its_last_user() -> None:
     described = copy.deepcopy(connection.settings_dict)
-    pool = {"min_size": 1, "max_size": 1, "reset": reset_session}
-    described["OPTIONS"] = {**described["OPTIONS"], "pool": pool}
+    described["OPTIONS"] = {**described["OPTIONS"], "pool": {"min_size": 1, "max_size": 1}}
     pooled = DatabaseWrapper(described, alias="pooled")
     try:
         with pooled.cursor() as cursor:
             cursor.execute("SELECT set_config('app.merchant_id', '42', false), pg_backend_pid()")
             first = cursor.fetchone()
+        pooled.in_scope = True
+        pooled.set_autocommit(False)
+        with pytest.raises(DatabaseError), pooled.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
         pooled.close()
         with pooled.cursor() as cursor:
             cursor.execute("SELECT current_setting('app.merchant_id', true), pg_backend_pid()")

@@ -36,7 +36,8 @@ def entry(**changes: object) -> JournalEntry:
             Line(purpose=Purpose.SALES, amount=Money(-1000)),
         ],
     }
-    return services.post(**(fields | changes))  # type: ignore[arg-type]  # the dictionary mixes types on purpose
+    posted = services.post(**(fields | changes))  # type: ignore[arg-type]  # the dictionary mixes types on purpose
+    return JournalEntry.objects.get(pk=posted)
 
 
 def test_a_balanced_entry_is_kept_and_summed(shop: Shop) -> None:

@@ -1,4 +1,4 @@
-"""Changing merchants, stores, members and invitations."""
+"""Changing merchants, stores, terminals, members and invitations."""
 
 from apps.merchants.services.registration import (
     create_merchant,

@@ -131,9 +131,9 @@ def update_terminal(
 
 @transaction.atomic
 def set_terminal_active(*, terminal_id: int, active: bool, actor: Actor, now: datetime) -> Terminal:
-    """Switch a terminal off, so that the till no longer offers it, or on again; its codes go on working. Does nothing when it already is so.
+    """Switch a terminal off, so that the till no longer offers it, or on again; its codes go on working.
 
-    Raises Terminal.DoesNotExist.
+    Does nothing when it already is so. Raises Terminal.DoesNotExist.
     """
     terminal = _lock(terminal_id)
     if terminal.is_active == active:

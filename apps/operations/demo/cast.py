@@ -14,10 +14,11 @@ from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Membership, Merchant, Role, Store
+from apps.merchants.services import add_terminal
 from apps.operations.demo.control import SimulatorControl
-from apps.platforms.gateway import Credentials
+from apps.platforms.gateway import Credentials, Platform
 from apps.platforms.models import PlatformAccount
-from apps.platforms.services import connect_account
+from apps.platforms.services import connect_account, terminals
 from apps.qrcodes.models import QRCode, ScenarioKind
 from apps.qrcodes.services import create_code
 from apps.refunds.services import set_rule
@@ -43,6 +44,19 @@ CODES: Final = (
     (1, ScenarioKind.EVENT, "周末茶会", "Weekend tea fair", Money(6_800)),
     (1, ScenarioKind.EVENT, "龙井品鉴", "Longjing tasting", Money(12_800)),
 )
+
+
+#: The shop's accounts in the order of preference: the aggregator last, which takes what the others take as well.
+ACCOUNTS: Final = (
+    (Platform.WECHATPAY, "微信支付主账户"),
+    (Platform.ALIPAY, "支付宝主账户"),
+    (Platform.UNIONPAY, "云闪付主账户"),
+    (Platform.SHOUQIANBA, "收钱吧聚合账户"),
+)
+#: What the simulator tells of a merchant beside its keys.
+_NO_KEYS: Final = frozenset({"platform", "merchant_no", "app_id", "name", "rate_ppm", "id"})
+#: The device at the counter of the first store, which takes payments through the aggregator.
+TERMINAL: Final = ("前台收款机", "商米", "V2 PRO", "VB05226S80417")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +100,56 @@ def make_people_and_places(*, since: datetime) -> tuple[Merchant, list[Store], d
 
 
 def connect_to_simulator(
-    control: SimulatorControl, *, actor: Actor, now: datetime
+    control: SimulatorControl, *, store: Store, actor: Actor, now: datetime
 ) -> list[PlatformAccount]:
-    """One account at each simulated platform, connected as a merchant would: by a live check."""
+    """One account at each simulated platform, connected as a merchant would: by a live check.
+
+    ``store`` gets a terminal, activated wherever the platform knows terminals.
+    """
     accounts = []
-    for platform, label in (("wechatpay", "微信支付主账户"), ("alipay", "支付宝主账户")):
-        given = control.create_merchant(platform=platform, name="云栖茶铺")
+    for platform, label in ACCOUNTS:
+        given = control.create_merchant(platform=platform.value, name="云栖茶铺")
         keys = {
-            name: str(value)
+            name: value
             for name, value in given.items()
-            if name not in {"platform", "merchant_no", "app_id", "name", "rate_ppm", "id"}
-            and isinstance(value, str)
+            if name not in _NO_KEYS and isinstance(value, str)
         }
-        accounts.append(
-            connect_account(
-                platform=platform,
-                label=label,
-                credentials=Credentials(
-                    app_id=given["app_id"], merchant_no=given["merchant_no"], keys=keys
-                ),
-                fee_rate_ppm=6000,
-                all_stores=True,
-                store_ids=[],
-                actor=actor,
-                now=now,
-            )
+        account = connect_account(
+            platform=platform.value,
+            label=label,
+            credentials=Credentials(
+                app_id=given["app_id"], merchant_no=given["merchant_no"], keys=keys
+            ),
+            fee_rate_ppm=6000,
+            all_stores=True,
+            store_ids=[],
+            actor=actor,
+            now=now,
         )
+        if terminals.has_terminals(account):
+            _place_terminal(
+                account, store=store, code=given["activation_code"], actor=actor, now=now
+            )
+        accounts.append(account)
     return accounts
+
+
+def _place_terminal(
+    account: PlatformAccount, *, store: Store, code: str, actor: Actor, now: datetime
+) -> None:
+    name, brand, model_name, serial_no = TERMINAL
+    terminal = add_terminal(
+        store_id=store.pk,
+        name=name,
+        brand=brand,
+        model_name=model_name,
+        serial_no=serial_no,
+        actor=actor,
+        now=now - timedelta(days=90),
+    )
+    terminals.activate(
+        account_id=account.pk, terminal_id=terminal.pk, code=code, actor=actor, now=now
+    )
 
 
 def make_codes(stores: list[Store], *, actor: Actor, now: datetime) -> list[QRCode]:

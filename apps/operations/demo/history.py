@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
@@ -21,10 +22,11 @@ from apps.core.tenancy import Scope, enter_scope
 from apps.operations.demo.cast import Cast
 from apps.payments import services as payments
 from apps.payments.models import Payment
-from apps.platforms.gateway import Outcome, PaymentResult, Product, RefundResult
+from apps.platforms.gateway import Outcome, PaymentResult, Platform, Product, RefundResult
 from apps.platforms.models import PlatformAccount
 from apps.qrcodes.models import Scan
 from apps.refunds import services as refunds
+from apps.statements.selectors import bill_period
 
 PAYER = Actor("payer")
 SYSTEM = Actor.system("demo")
@@ -32,9 +34,26 @@ SYSTEM = Actor.system("demo")
 BATCH = 100
 #: Processes that write history at the same time.
 PARTS = 2
+#: How often it is looked how far they are.
+LOOK_SECONDS = 4.0
 #: How busy each hour of the day is, from 00:00.
 HOURS = (1, 0, 0, 0, 0, 0, 1, 4, 9, 12, 14, 16, 18, 14, 12, 13, 12, 11, 13, 15, 14, 9, 5, 2)
-PRODUCTS = {"wechatpay": (Product.IN_APP, "jsapi"), "alipay": (Product.BROWSER, "wap")}
+#: How payers are led to each platform, and how the simulator calls that.
+PRODUCTS = {
+    Platform.WECHATPAY: (Product.IN_APP, "jsapi"),
+    Platform.ALIPAY: (Product.BROWSER, "wap"),
+    Platform.UNIONPAY: (Product.BROWSER, "front"),
+    Platform.SHOUQIANBA: (Product.IN_APP, "wap2"),
+}
+#: Of a hundred payments.
+SHARES = {
+    Platform.WECHATPAY: 46,
+    Platform.ALIPAY: 30,
+    Platform.UNIONPAY: 13,
+    Platform.SHOUQIANBA: 11,
+}
+#: Who pays through the aggregator.
+WALLETS = (Platform.WECHATPAY.value, Platform.ALIPAY.value)
 
 
 @dataclass(slots=True)
@@ -76,14 +95,40 @@ def _pay(
         now=at,
         actor=PAYER,
     )
+    platform = Platform(account.platform)
     payment = payments.prepare_payment(
         order_id=order.pk,
         account_id=account.pk,
-        product=PRODUCTS[account.platform][0],
+        product=PRODUCTS[platform][0],
+        wallet=rng.choice(WALLETS) if platform is Platform.SHOUQIANBA else "",
         now=at,
         actor=PAYER,
     )
     return payment, amount
+
+
+def _trade_no(rng: random.Random, platform: Platform, at: datetime) -> str:
+    """A platform's number of a payment, in its manner."""
+    local = at.astimezone(clock.CHINA)
+    if platform is Platform.WECHATPAY:
+        return f"42000025{rng.randrange(10**20):020d}"
+    if platform is Platform.ALIPAY:
+        return f"{local:%Y%m%d}{rng.randrange(10**20):020d}"
+    if platform is Platform.UNIONPAY:
+        return f"{rng.randrange(100):02d}{local:%y%m%d%H%M%S}{rng.randrange(10**7):07d}"
+    return f"7895{rng.randrange(10**12):012d}"
+
+
+def _refund_numbers(
+    rng: random.Random, platform: Platform, refund_no: str, at: datetime
+) -> tuple[str, str]:
+    """The number by which a platform is asked for a refund, and its own."""
+    if platform is Platform.UNIONPAY:
+        return refund_no, _trade_no(rng, platform, at)
+    if platform is Platform.SHOUQIANBA:
+        # Its numbers have 20 characters at most: the connector sends longer ones like this.
+        refund_no = hashlib.sha256(refund_no.encode()).hexdigest()[:20]
+    return refund_no, f"503{rng.randrange(10**25):025d}"
 
 
 def _settle(rng: random.Random, payment: Payment, account: PlatformAccount, told: Told) -> bool:
@@ -97,8 +142,8 @@ def _settle(rng: random.Random, payment: Payment, account: PlatformAccount, told
         payments.expire_order(order_id=payment.order_id, now=closed_at)
         return False
     paid_at = payment.created_at + timedelta(seconds=rng.randrange(4, 55))
-    prefix = "42000025" if account.platform == "wechatpay" else paid_at.strftime("%Y%m%d")
-    trade_no = f"{prefix}{rng.randrange(10**20):020d}"
+    platform = Platform(account.platform)
+    trade_no = _trade_no(rng, platform, paid_at)
     payer = f"payer{rng.randrange(900)}"
     result = PaymentResult(
         outcome=Outcome.SUCCEEDED,
@@ -107,6 +152,7 @@ def _settle(rng: random.Random, payment: Payment, account: PlatformAccount, told
         amount=Money(payment.amount_minor),
         payer_id=payer,
         paid_at=paid_at,
+        wallet=payment.wallet if platform is Platform.SHOUQIANBA else "",
         code="SUCCESS",
     )
     payments.apply_payment_result(
@@ -116,10 +162,11 @@ def _settle(rng: random.Random, payment: Payment, account: PlatformAccount, told
         {
             "out_trade_no": payment.order_no,
             "trade_no": trade_no,
-            "product": PRODUCTS[account.platform][1],
+            "product": PRODUCTS[platform][1],
             "amount_fen": payment.amount_minor,
             "paid_at": paid_at.isoformat(),
             "payer_id": payer,
+            "wallet": result.wallet,
         }
     )
     return True
@@ -138,7 +185,7 @@ def _refund(rng: random.Random, payment: Payment, cashier: User, told: Told) -> 
         now=at,
     )
     done_at = at + timedelta(seconds=20)
-    number = f"503{rng.randrange(10**25):025d}"
+    asked_as, number = _refund_numbers(rng, Platform(payment.platform), refund.refund_no, done_at)
     refunds.apply_refund_result(
         refund_id=refund.pk,
         result=RefundResult(
@@ -157,7 +204,7 @@ def _refund(rng: random.Random, payment: Payment, cashier: User, told: Told) -> 
     told.refunds.append(
         {
             "out_trade_no": payment.order_no,
-            "out_refund_no": refund.refund_no,
+            "out_refund_no": asked_as,
             "refund_no": number,
             "amount_fen": minor,
             "accepted_at": at.isoformat(),
@@ -167,28 +214,59 @@ def _refund(rng: random.Random, payment: Payment, cashier: User, told: Told) -> 
 
 
 def write_history(
-    cast: Cast, *, seed: int, days: int, count: int, now: datetime
+    cast: Cast,
+    *,
+    seed: int,
+    days: int,
+    count: int,
+    now: datetime,
+    progress: Callable[[int], None] = lambda _written: None,
 ) -> dict[int, Told]:
     """``count`` attempts over ``days`` days; what to tell each account's platform, by account id.
 
-    Written by two processes, since the work is Python's more than the database's. Needs the merchant's scope.
+    Written by two processes, since the work is Python's more than the database's. ``progress`` hears now and then how many
+    are written. Needs the merchant's scope.
     """
     share = count // PARTS
     sizes = [count - share * (PARTS - 1), *[share] * (PARTS - 1)]
     told: dict[int, Told] = defaultdict(Told)
     # A forked child must not share its parent's connection.
     connections.close_all()
-    with ProcessPoolExecutor(PARTS, mp_context=get_context("fork")) as pool:
-        parts = pool.map(
-            partial(_write_part, cast, days=days, now=now),
-            [f"{seed}-{part}" for part in range(PARTS)],
-            sizes,
-        )
+    fork = get_context("fork")
+    written = fork.Value("i", 0)
+    with ProcessPoolExecutor(
+        PARTS, mp_context=fork, initializer=_count_in, initargs=(written,)
+    ) as pool:
+        parts = [
+            pool.submit(_write_part, cast, f"{seed}-{part}", size, days=days, now=now)
+            for part, size in enumerate(sizes)
+        ]
+        told_last = -1
+        while wait(parts, timeout=LOOK_SECONDS).not_done:
+            if written.value != told_last:
+                told_last = written.value
+                progress(told_last)
         for part in parts:
-            for account_id, what in part.items():
+            for account_id, what in part.result().items():
                 told[account_id].payments += what.payments
                 told[account_id].refunds += what.refunds
+    progress(count)
     return told
+
+
+#: How many attempts all processes together have written; each process holds the same counter.
+_written: Any = None
+
+
+def _count_in(counter: Any) -> None:
+    global _written  # a counter reaches a pool's processes in no other way
+    _written = counter
+
+
+def _note_written(number: int) -> None:
+    if _written is not None:
+        with _written.get_lock():
+            _written.value += number
 
 
 def _write_part(cast: Cast, seed: str, count: int, *, days: int, now: datetime) -> dict[int, Told]:
@@ -213,12 +291,13 @@ def write_attempts(
         ((_moment(rng, days=days, now=now), number) for number, rng in enumerate(attempts))
     )
     cashier = cast.users["cashier"]
+    shares = [SHARES[Platform(account.platform)] for account in cast.accounts]
     for start in range(0, count, BATCH):
         with transaction.atomic():
             scans = []
             for at, number in moments[start : start + BATCH]:
                 rng = attempts[number]
-                account = rng.choices(cast.accounts, weights=(58, 42))[0]
+                account = rng.choices(cast.accounts, weights=shares)[0]
                 payment, _amount_paid = _pay(rng, cast, account, at)
                 paid = _settle(rng, payment, account, told[account.pk])
                 if paid and rng.random() < 0.035:
@@ -229,21 +308,20 @@ def write_attempts(
                         code_id=payment.code_id or 0,
                         store_id=payment.store_id,
                         at=at - timedelta(seconds=8),
-                        wallet=account.platform,
+                        wallet=payment.wallet,
                     )
                 )
             Scan.objects.bulk_create(scans)
+        _note_written(len(moments[start : start + BATCH]))
     return told
 
 
-def plant_differences(told: Told, *, day: date) -> int:
+def plant_differences(told: Told, *, platform: Platform, day: date) -> int:
     """Make the platform's books of ``day`` differ from ours in a few telling ways; how many differences that makes."""
-
-    def on_day(item: dict[str, Any]) -> bool:
-        at = datetime.fromisoformat(item["paid_at"])
-        return at.astimezone(clock.CHINA).date() == day
-
-    rows = [item for item in told.payments if on_day(item)]
+    from_at, until = bill_period(platform, day)
+    rows = [
+        item for item in told.payments if from_at <= datetime.fromisoformat(item["paid_at"]) < until
+    ]
     refunded = {item["out_trade_no"] for item in told.refunds}
     free = [item for item in rows if item["out_trade_no"] not in refunded]
     if len(free) < 4:

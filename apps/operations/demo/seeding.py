@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -19,16 +19,18 @@ from apps.merchants.models import Merchant
 from apps.operations.demo import cast as people
 from apps.operations.demo.cast import Cast
 from apps.operations.demo.control import SimulatorControl
-from apps.operations.demo.history import plant_differences, write_history
+from apps.operations.demo.history import SHARES, SYSTEM, WALLETS, plant_differences, write_history
 from apps.payments import services as payments
-from apps.platforms.gateway import Product, StatementKind
+from apps.platforms.gateway import Platform, Product, StatementKind
 from apps.qrcodes.models import QRCode
-from apps.statements.services import expect_day, fetch_statement
-
-logger = logging.getLogger(__name__)
+from apps.statements.selectors import is_asked
+from apps.statements.services import fetch_now
 
 #: Bills fetched at once, so that the first look at reconciliation is not an empty page.
 BILL_DAYS = 3
+
+#: Hears what is being done, in a few words.
+Say = Callable[[str], None]
 
 
 class SimulatorNeeded(Exception):
@@ -56,10 +58,16 @@ def _pay_over_the_wire(
 ) -> int:
     """Real orders through real HTTP, paid by the simulated wallet, found out by query."""
     paid = 0
-    for _ in range(count):
+    shares = [SHARES[Platform(account.platform)] for account in cast.accounts]
+    for number in range(count):
         now = clock.now()
         code = rng.choice(cast.codes)
-        account = rng.choice(cast.accounts)
+        # Each platform once, then as in the history.
+        account = (
+            cast.accounts[number]
+            if number < len(cast.accounts)
+            else rng.choices(cast.accounts, weights=shares)[0]
+        )
         minor = code.amount_minor or rng.choice((1200, 1800, 2600, 3800, 5800))
         order = payments.open_order(
             store_id=code.store_id,
@@ -73,6 +81,7 @@ def _pay_over_the_wire(
             order_id=order.pk,
             account_id=account.pk,
             product=Product.DYNAMIC_QR,
+            wallet=rng.choice(WALLETS) if account.platform == Platform.SHOUQIANBA else "",
             now=now,
             actor=Actor("payer"),
         )
@@ -88,17 +97,23 @@ def _pay_over_the_wire(
 
 
 def _fetch_bills(cast: Cast, *, now: datetime) -> None:
-    """Bills of the last days that the platforms have ready; what is not ready is fetched later by the clock."""
+    """Bills of the last days that the platforms have ready; what is not ready yet is fetched later by the clock.
+
+    A bill that the seed itself has asked for is never planned by the clock again, so whoever asks sees to its next try.
+    """
     for back in range(1, BILL_DAYS + 1):
+        day = clock.business_date(now) - timedelta(days=back)
         for account in cast.accounts:
-            day = clock.business_date(now) - timedelta(days=back)
-            expected = expect_day(account_id=account.pk, kind=StatementKind.TRADE, day=day)
-            fetch_statement(day_id=expected.pk, now=now)
+            fetch_now(
+                account_id=account.pk, kind=StatementKind.TRADE, day=day, actor=SYSTEM, now=now
+            )
     drain(now=clock.now(), task="reconciliation.run")
 
 
-def seed(*, days: int, count: int, wire: int, seed: int) -> DemoReport:
-    """Make the demo merchant unless it is there. The same ``seed`` and clock give the same shop.
+def seed(
+    *, days: int, count: int, wire: int, seed: int, say: Say = lambda _words: None
+) -> DemoReport:
+    """Make the demo merchant unless it is there. The same ``seed`` and clock give the same shop. ``say`` hears how far it is.
 
     Raises SimulatorNeeded; PlatformUnavailable when the simulator does not answer.
     """
@@ -110,11 +125,12 @@ def seed(*, days: int, count: int, wire: int, seed: int) -> DemoReport:
     now = clock.now()
     rng = random.Random(seed)  # noqa: S311  # a demo must be repeatable, not secret
     control = SimulatorControl(settings.SIMULATOR_URL)
+    say("people, stores, and an account at each platform")
     merchant, stores, users = people.make_people_and_places(since=now - timedelta(days=90))
     owner = Actor(users["owner"].email, users["owner"].pk)
     with enter_scope(Scope(merchant.pk)):
         people.write_rule(users["owner"], actor=owner, now=now - timedelta(days=90))
-        accounts = people.connect_to_simulator(control, actor=owner, now=now)
+        accounts = people.connect_to_simulator(control, store=stores[0], actor=owner, now=now)
         made = people.make_codes(stores, actor=owner, now=now)
         codes = list(
             QRCode.objects.select_related("scenario")
@@ -122,24 +138,33 @@ def seed(*, days: int, count: int, wire: int, seed: int) -> DemoReport:
             .order_by("pk")
         )
         cast = Cast(merchant, stores, codes, accounts, users)
-    logger.info("people, accounts and codes after %.1f s", time.monotonic() - started)
-    told = write_history(cast, seed=seed, days=days, count=count, now=now)
+    told = write_history(
+        cast,
+        seed=seed,
+        days=days,
+        count=count,
+        now=now,
+        progress=lambda written: say(f"{written} of {count} payments of {days} days"),
+    )
     with enter_scope(Scope(merchant.pk)):
         planted = 0
         for account in accounts:
-            for back in (1, 2):
+            platform = Platform(account.platform)
+            # Of a platform without bills only our own payments are asked about: its days fit.
+            for back in () if is_asked(platform) else (1, 2):
                 day = clock.business_date(now) - timedelta(days=back)
-                planted += plant_differences(told[account.pk], day=day)
+                planted += plant_differences(told[account.pk], platform=platform, day=day)
             control.tell_past(
                 platform=account.platform,
                 merchant_no=account.merchant_no,
                 payments=told[account.pk].payments,
                 refunds=told[account.pk].refunds,
             )
-        logger.info("history after %.1f s", time.monotonic() - started)
+        say(f"{wire} payments over HTTP")
         paid = _pay_over_the_wire(control, cast, count=wire, rng=rng)
-        logger.info("payments over HTTP after %.1f s", time.monotonic() - started)
+        say("bills, and matching them with the books")
         _fetch_bills(cast, now=clock.now())
+    control.close()
     return DemoReport(
         people.SLUG,
         made=True,

@@ -5,7 +5,9 @@ One fault is one diagnosis. What cannot be told because of another fault is *unk
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from apps.core.audit import Actor
 from apps.core.encryption import CannotOpen
@@ -21,9 +23,12 @@ from apps.operations.doctor.findings import (
     unknown,
 )
 from apps.operations.doctor.papers import certificate_findings
+from apps.platforms import probes
 from apps.platforms.models import PlatformAccount
 from apps.platforms.services import credentials_of
 
+#: Nobody answers in the platforms' place on a development machine: no word about the account, and nothing to keep.
+SIMULATOR_OFF: Final = "simulator_off"
 #: Credentials with which a genuine notification looks forged.
 _PLATFORMS_KEYS = frozenset(
     {
@@ -40,7 +45,12 @@ _PLATFORMS_KEYS = frozenset(
 
 
 def examine_account(account: PlatformAccount, *, now: datetime, actor: Actor) -> Examination:
-    """Every check of one account, in its merchant's scope and outside every transaction: it calls the platform."""
+    """Every check of one account, in its merchant's scope and outside every transaction: it calls the platform.
+
+    Where that is the simulator and none runs, ``SIMULATOR_OFF`` is all there is to say, and nothing is written.
+    """
+    if live.is_simulated(account.platform) and (missing := probes.simulator_missing()):
+        return examined([broken(Check.PLATFORM, SIMULATOR_OFF, url=missing)], now=now)
     found = [address_finding(account), evidence.product_finding(account, now=now)]
     try:
         papers = certificate_findings(credentials_of(account), platform=account.platform, now=now)
@@ -50,11 +60,21 @@ def examine_account(account: PlatformAccount, *, now: datetime, actor: Actor) ->
     # After the call, which checks a terminal in where that is still to do, or finds its key lost.
     terminals = evidence.terminal_findings(account, now=now)
     credentials = _explained(heard.credentials, papers, terminals)
-    found += [*papers, *terminals, heard.clock, credentials, _platform(account, heard, now=now)]
+    platform = _platform(account, heard, now=now)
+    keys_doubtful = credentials.code in _PLATFORMS_KEYS
+    if credentials.code == live.UNTRUSTED:
+        # It is about who answers; of our keys nothing can be told by that.
+        platform = replace(credentials, check=Check.PLATFORM)
+        credentials = unknown(Check.CREDENTIALS, because=platform)
+        keys_doubtful = True
+    found += [*papers, *terminals, heard.clock, credentials, platform]
     found += evidence.notice_findings(
-        account, now=now, keys_doubtful=credentials.code in _PLATFORMS_KEYS
+        account,
+        now=now,
+        keys_doubtful=keys_doubtful,
+        clock_doubtful=heard.clock.code in {"clock_skew", "clock_refused", "clock_drifts"},
     )
-    found.append(_bills(account, _cause(heard, credentials), now=now))
+    found.append(_bills(account, _cause(heard, credentials, platform), now=now))
     return examined(found, now=now)
 
 
@@ -84,10 +104,12 @@ def _platform(account: PlatformAccount, heard: live.Heard, *, now: datetime) -> 
     return evidence.breaker_finding(account, now=now) or heard.platform
 
 
-def _cause(heard: live.Heard, credentials: Finding) -> Finding | None:
+def _cause(heard: live.Heard, credentials: Finding, platform: Finding) -> Finding | None:
     """Why another call would tell nothing."""
     obstacle = heard.obstacle
-    return credentials if obstacle is heard.credentials else obstacle
+    if obstacle is not heard.credentials:
+        return obstacle
+    return platform if platform.code == live.UNTRUSTED else credentials
 
 
 def _bills(account: PlatformAccount, obstacle: Finding | None, *, now: datetime) -> Finding:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import Final
 
+from django.db.models import QuerySet
+
 from apps.core import clock
 from apps.core.models import AuditEvent
 from apps.operations.doctor.findings import Check, Finding, broken, fine, warning
@@ -19,9 +21,11 @@ from apps.platforms.models import (
     TerminalState,
     Verdict,
 )
+from apps.platforms.selectors import TOO_OLD
 from apps.platforms.services.terminals import has_terminals, is_fresh
 from apps.statements.models import AWAITED, FetchState, StatementDay
 from apps.statements.services.schedule import GIVE_UP, ready_at
+from apps.statements.wording import detail_words
 
 #: How far back payments are looked at, and how many at most.
 PERIOD: Final = timedelta(days=7)
@@ -40,31 +44,48 @@ LATE_AT: Final = time(12)
 
 
 def notice_findings(
-    account: PlatformAccount, *, now: datetime, keys_doubtful: bool
+    account: PlatformAccount, *, now: datetime, keys_doubtful: bool, clock_doubtful: bool = False
 ) -> list[Finding]:
     """Whether notifications arrive, and whether strangers send some.
 
-    ``keys_doubtful``: our copy of the platform's key is wrong, so that genuine ones look forged.
+    ``keys_doubtful``: our copy of the platform's key is wrong, so that genuine ones look forged. ``clock_doubtful``: so is
+    our clock, so that they look old.
     """
     found = []
-    forged = _refused(account, Verdict.BAD_SIGNATURE, since=now - FORGED_SINCE)
+    lately = now - FORGED_SINCE
+    forged = _forged(account, since=lately).count()
     if forged and not keys_doubtful:
         found.append(warning(Check.NOTICES, "notices_forged", count=forged))
-    arrival = _arrival(account, now=now, keys_doubtful=keys_doubtful)
+    old = _too_old(account, since=lately).count()
+    if old and not clock_doubtful:
+        found.append(warning(Check.NOTICES, "notices_replayed", count=old))
+    arrival = _arrival(account, now=now, keys_doubtful=keys_doubtful, clock_doubtful=clock_doubtful)
     if arrival.code != "notices_ok" or not found:
         found.append(arrival)
     return found
 
 
-def _refused(account: PlatformAccount, verdict: Verdict, *, since: datetime) -> int:
-    rows = Notification.objects.filter(
+def _refused(
+    account: PlatformAccount, verdict: Verdict, *, since: datetime
+) -> QuerySet[Notification]:
+    return Notification.objects.filter(
         account_id=account.pk, received_at__gte=since, verdict=verdict
     )
+
+
+def _forged(account: PlatformAccount, *, since: datetime) -> QuerySet[Notification]:
     # WeChat Pay sends wrong signatures on purpose, to see whether they are checked.
-    return rows.exclude(detail="probe").count()
+    others = ("probe", TOO_OLD)
+    return _refused(account, Verdict.BAD_SIGNATURE, since=since).exclude(detail__in=others)
 
 
-def _arrival(account: PlatformAccount, *, now: datetime, keys_doubtful: bool) -> Finding:
+def _too_old(account: PlatformAccount, *, since: datetime) -> QuerySet[Notification]:
+    return _refused(account, Verdict.BAD_SIGNATURE, since=since).filter(detail=TOO_OLD)
+
+
+def _arrival(
+    account: PlatformAccount, *, now: datetime, keys_doubtful: bool, clock_doubtful: bool
+) -> Finding:
     since = now - PERIOD
     # What is paid by the payer's own code is told by the answer; not every platform sends a notice of it as well.
     paid = dict(
@@ -102,9 +123,11 @@ def _arrival(account: PlatformAccount, *, now: datetime, keys_doubtful: bool) ->
     )
     missing = sum(order_id in otherwise for no, order_id in paid.items() if no not in told)
     # What came and could not be read was not lost.
-    missing -= _refused(account, Verdict.UNREADABLE, since=since)
+    missing -= _refused(account, Verdict.UNREADABLE, since=since).count()
     if keys_doubtful:
-        missing -= _refused(account, Verdict.BAD_SIGNATURE, since=since)
+        missing -= _forged(account, since=since).count()
+    if clock_doubtful:
+        missing -= _too_old(account, since=since).count()
     if missing >= ENOUGH and not told:
         return broken(Check.NOTICES, "notices_lost", count=missing)
     if missing >= ENOUGH and missing * 4 >= len(paid):
@@ -127,7 +150,10 @@ def late_bill(account: PlatformAccount, *, now: datetime) -> Finding | None:
             continue
         if row.state == FetchState.FAILED:
             return warning(
-                Check.BILLS, "bill_failed", day=row.day.isoformat(), message=row.detail[:200]
+                Check.BILLS,
+                "bill_failed",
+                day=row.day.isoformat(),
+                message=detail_words(account.platform, row.detail)[:200],
             )
         return warning(Check.BILLS, "bill_late", day=row.day.isoformat(), attempts=row.attempts)
     return None

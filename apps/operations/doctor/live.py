@@ -12,6 +12,7 @@ from django.conf import settings
 
 from apps.core import clock
 from apps.core.audit import Actor
+from apps.operations.doctor import proofs
 from apps.operations.doctor.findings import (
     Check,
     Finding,
@@ -47,6 +48,26 @@ CLOCK_WARNING: Final = timedelta(minutes=1)
 _SILENT: Final = frozenset({"timeout", "network"})
 #: Codes of answers that are not in the platform's language.
 _GARBLED: Final = frozenset({"bad_answer", "too_large"})
+#: Codes of answers that nobody should believe. Of some it is never our copy of a key that is to blame: the certificate is
+#: in the answer itself. Of the others it may be, unless that copy has proved good since it was entered.
+_NEVER_OURS: Final = frozenset({"certificate_owner", "certificate_expired", "answer_altered"})
+_PERHAPS_OURS: Final = frozenset({"bad_signature", "unknown_serial", "certificate_chain"})
+#: How all connectors begin what they say of them; behind the last colon stands why.
+_REFUSED: Final = "the answer's signature was refused"
+#: Their diagnosis.
+UNTRUSTED: Final = "answer_untrusted"
+#: Codes by which platforms say that they are asked too often.
+_TOO_OFTEN: Final = frozenset(
+    {
+        "http_429",
+        "FREQUENCY_LIMITED",
+        "FREQUENCY_LIMIT_EXCEED",
+        "RATELIMIT_EXCEEDED",
+        "isv.app-call-limited",
+        "isp.call-limited",
+        "37",
+    }
+)
 #: What platforms answer when the contract lacks something.
 NO_PERMISSION: Final = frozenset(
     {
@@ -124,7 +145,8 @@ def _platform_trouble(account: PlatformAccount, check: CredentialCheck) -> Findi
     host = host_of(account.platform)
     if check.state is CheckState.BAD:
         # What carries no signature at all was not signed wrongly: something else has answered.
-        if check.code == "bad_signature" and check.message.endswith(": missing"):
+        unsigned = check.code in {"bad_signature", "answer_altered"}
+        if unsigned and check.message.endswith(": missing"):
             return broken(Check.PLATFORM, "platform_garbled", host=host)
         return None
     if check.state is CheckState.GOOD:
@@ -133,6 +155,8 @@ def _platform_trouble(account: PlatformAccount, check: CredentialCheck) -> Findi
         return broken(Check.PLATFORM, "platform_silent", host=host)
     if check.code in _GARBLED:
         return broken(Check.PLATFORM, "platform_garbled", host=host)
+    if check.code in _TOO_OFTEN:
+        return warning(Check.PLATFORM, "platform_too_often", host=host, code=check.code)
     return broken(Check.PLATFORM, "platform_trouble", host=host, code=check.code or "-")
 
 
@@ -145,8 +169,22 @@ def _credentials(account: PlatformAccount, check: CredentialCheck) -> Finding:
         "code": check.code,
         "message": check.message[:200],
     }
+    if _is_untrusted(account, check):
+        said = check.message.rpartition(": ")[2]
+        return broken(
+            Check.CREDENTIALS, UNTRUSTED, **values, host=host_of(account.platform), said=said
+        )
     code = f"credential.{check.field}" if check.field else "credential"
     return broken(Check.CREDENTIALS, code, **values)
+
+
+def _is_untrusted(account: PlatformAccount, check: CredentialCheck) -> bool:
+    """Whether it is the answer that is wrong, and not one of the entries."""
+    if not check.message.startswith(_REFUSED):
+        return False
+    if account.platform == Platform.UNIONPAY and check.code in _NEVER_OURS:
+        return True
+    return check.code in _PERHAPS_OURS and proofs.worked_since_entered(account)
 
 
 def _proved_api_v3_key(account: PlatformAccount, check: CredentialCheck) -> CredentialCheck:
@@ -167,6 +205,16 @@ def _proved_api_v3_key(account: PlatformAccount, check: CredentialCheck) -> Cred
     return check
 
 
+def is_simulated(platform: str) -> bool:
+    """Whether calls to a platform go to the simulator of a development machine."""
+    simulator = settings.SIMULATOR_URL
+    return bool(
+        simulator
+        and settings.NOTIFY_ALLOW_HTTP
+        and address_of(platform).startswith(f"{simulator}/")
+    )
+
+
 # The clock
 
 
@@ -182,10 +230,9 @@ def host_of(platform: str) -> str:
 
 def offset_of(platform: str) -> timedelta | None:
     """How far our clock is ahead of the platform's, by the Date of any answer of its server; None if it has none."""
-    parts = urlsplit(address_of(platform))
     asked_at = clock.now()
     try:
-        answer = registry.shared_http().send("GET", f"{parts.scheme}://{parts.netloc}/")
+        answer = registry.shared_http().send("GET", address_of(platform))
     except PlatformUnavailable:
         return None
     heard_at = clock.now()

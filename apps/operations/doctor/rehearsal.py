@@ -65,12 +65,7 @@ class Rehearsal:
 
 def may_rehearse(account: PlatformAccount) -> bool:
     """Whether the account's platform is the simulator; nothing is ever rehearsed with real money."""
-    simulator = settings.SIMULATOR_URL
-    return bool(
-        simulator
-        and settings.NOTIFY_ALLOW_HTTP
-        and live.address_of(account.platform).startswith(f"{simulator}/")
-    )
+    return live.is_simulated(account.platform)
 
 
 def rehearse(account: PlatformAccount, *, actor: Actor, member: User | None = None) -> Rehearsal:

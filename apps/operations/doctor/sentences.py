@@ -58,6 +58,24 @@ SENTENCES: Final[Mapping[str, tuple[Promise, Promise | str]]] = {
             "Nothing has to be changed here, and nothing is lost. Examine again in a few minutes; if it goes on for longer than half an hour, ask the platform's service and tell them the code."
         ),
     ),
+    "platform_too_often": (
+        gettext_lazy("The platform says that it was asked too often (%(code)s)."),
+        gettext_lazy(
+            "Nothing is lost; the portal asks more slowly by itself. Examine again in a few minutes. If it goes on: see whether another program uses the same merchant number, and let whoever runs the portal lower the calls a second for this platform (…_CALLS_PER_SECOND)."
+        ),
+    ),
+    "simulator_off": (
+        gettext_lazy("The simulator at %(url)s does not run."),
+        gettext_lazy(
+            "This is a trial installation: start script/server, then examine again. Nothing was found out about the account, and what was found before stays."
+        ),
+    ),
+    "answer_untrusted": (
+        gettext_lazy("The platform's answers cannot be trusted."),
+        gettext_lazy(
+            "%(signed)s No such answer has any effect. Do not change the keys: somebody may stand between the portal and %(host)s. Whoever runs the portal must look at the proxy, the DNS and the address that is set for the platform. See in the platform's console whether it has announced a new key or certificate: only then store that one. If it has not, ask the platform's service."
+        ),
+    ),
     "platform_garbled": (
         gettext_lazy("Something else answers in the platform's place."),
         gettext_lazy(
@@ -264,6 +282,12 @@ SENTENCES: Final[Mapping[str, tuple[Promise, Promise | str]]] = {
         gettext_lazy("%(count)s notifications with a wrong signature came within a day."),
         gettext_lazy(
             "They had no effect. Somebody tries to pass off payments that were not made: hand over goods only when the portal shows “paid”, never for a picture on the customer's phone. Look at them under Platforms, Notifications."
+        ),
+    ),
+    "notices_replayed": (
+        gettext_lazy("%(count)s notifications with an old time stamp came within a day."),
+        gettext_lazy(
+            "They had no effect. Somebody sends again what was recorded before, or the way to the portal holds notifications back for minutes; nobody passes off a payment by that. Look at them under Platforms, Notifications. If their payments are missing, let whoever runs the portal look at the proxy in front of it."
         ),
     ),
     # Bills

@@ -16,7 +16,7 @@ from apps.operations.doctor.findings import Check, Finding, Value
 from apps.operations.doctor.sentences import CHECKS, SENTENCES, STATES
 from apps.platforms import messages, registry
 from apps.platforms.gateway import CheckState, CredentialCheck, Product
-from apps.platforms.wording import check_words
+from apps.platforms.wording import check_words, signature_words
 
 _PRODUCTS: Final[Mapping[str, Promise]] = {
     Product.IN_APP: gettext_lazy("Payment inside the wallet"),
@@ -62,6 +62,8 @@ def _filled(finding: Finding) -> dict[str, str]:
     if "field" in values:
         values |= _entry(values["platform"], values["field"])
     values["reason"] = _reason(finding)
+    if "said" in values:
+        values["signed"] = signature_words(values["said"])
     if finding.check is Check.CLOCK and "seconds" in values:
         values["off"] = _offset(int(given["seconds"]))
     if finding.check is Check.TERMINALS:

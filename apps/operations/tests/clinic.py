@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pytest_django import Settings
 
-from apps.core import clock
+from apps.core import audit, clock
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.merchants.tests.factories import Shop
@@ -58,9 +58,9 @@ class Clinic:
     rooms: ExitStack = field(default_factory=ExitStack)
     told: int = 0
 
-    def point(self, address: str) -> None:
-        """Let every call to a platform go to ``address``."""
-        self.settings.SIMULATOR_URL = address
+    def point(self, address: str, *, simulated: bool = True) -> None:
+        """Let every call to a platform go to ``address``; ``simulated``, as a development machine's calls do."""
+        self.settings.SIMULATOR_URL = address if simulated else ""
         for name, path in _PLACES.items():
             setattr(self.settings, name, f"{address}{path}")
 
@@ -98,10 +98,18 @@ class Clinic:
         return self.account
 
     def change(self, **keys: str) -> None:
-        """Put other keys into the account, as if they had been entered wrong."""
+        """Put other keys into the account, as if they had been entered wrong while the platform could not be asked."""
         held = dict(credentials_of(self.account).keys)
         self.account.credentials_sealed = sealed({**held, **keys}, self.account.merchant_id)
         self.account.save(update_fields=["credentials_sealed"])
+        audit.record(
+            action="account.changed",
+            subject_kind="account",
+            subject_id=self.account.pk,
+            actor=ACTOR,
+            at=clock.now(),
+            data={"replaced": sorted(keys), "check": "unreachable"},
+        )
 
     def fault(self, key: str, **options: Any) -> None:
         """Put a fault of the simulator in force at the account's platform."""

@@ -20,10 +20,19 @@ from django.test import Client
 from django.utils import translation
 from pytest_django import Settings
 
-from apps.core import clock, outbox
+from apps.core import audit, clock, outbox
+from apps.core.audit import Actor
 from apps.merchants.tests.factories import Shop, inside, make_shop
 from apps.operations import health
-from apps.operations.doctor import Check, Examination, State, examine_house, notebook, words
+from apps.operations.doctor import (
+    Check,
+    Examination,
+    State,
+    examine_house,
+    notebook,
+    proofs,
+    words,
+)
 from apps.operations.doctor.evidence import notice_findings, product_finding
 from apps.operations.doctor.findings import broken, examined, fine, unknown
 from apps.operations.doctor.live import clock_finding
@@ -223,6 +232,8 @@ def test_a_product_that_the_contract_does_not_cover(shop: Shop) -> None:
         ("wrong", False, "notices_forged"),
         ("probe", False, "notices_none_due"),
         ("wrong", True, "notices_none_due"),
+        ("timestamp", False, "notices_replayed"),
+        ("timestamp", True, "notices_replayed"),
     ],
 )
 def test_wrong_signatures(shop: Shop, detail: str, doubtful: bool, code: str) -> None:
@@ -240,6 +251,59 @@ def test_wrong_signatures(shop: Shop, detail: str, doubtful: bool, code: str) ->
         codes = [one.code for one in notice_findings(account, now=NOW, keys_doubtful=doubtful)]
     assert code in codes
     assert ("notices_forged" in codes) == (code == "notices_forged")
+    assert ("notices_replayed" in codes) == (code == "notices_replayed")
+
+
+def test_a_wrong_clock_makes_genuine_notices_look_old(shop: Shop) -> None:
+    with inside(shop):
+        account = make_account(shop)
+        Notification.objects.create(
+            account_id=account.pk,
+            received_at=NOW,
+            body_sha256=b"x",
+            verdict="bad_signature",
+            state="refused",
+            detail="timestamp",
+        )
+        found = notice_findings(account, now=NOW, keys_doubtful=False, clock_doubtful=True)
+    assert [one.code for one in found] == ["notices_none_due"]
+
+
+def entered(account: PlatformAccount, action: str, **data: object) -> None:
+    audit.record(
+        action=f"account.{action}",
+        subject_kind="account",
+        subject_id=account.pk,
+        actor=Actor.system("test"),
+        at=clock.now(),
+        data=data,
+    )
+
+
+def test_what_worked_since_it_was_entered_was_not_entered_wrong(shop: Shop) -> None:
+    with inside(shop):
+        account = make_account(shop)
+        assert not proofs.worked_since_entered(account)
+        entered(account, "connected", check="unreachable")
+        assert not proofs.worked_since_entered(account)
+        entered(account, "checked", check="good")
+        assert proofs.worked_since_entered(account)
+        # A change of the name leaves the keys as they were; another key has proved nothing yet.
+        entered(account, "changed", replaced=[], check="")
+        entered(account, "checked", check="bad")
+        assert proofs.worked_since_entered(account)
+        entered(account, "changed", replaced=["public_key"], check="unreachable")
+        assert not proofs.worked_since_entered(account)
+        Notification.objects.create(
+            account_id=account.pk,
+            received_at=clock.now() + timedelta(seconds=1),
+            body_sha256=b"x",
+            verdict="good",
+            state="applied",
+        )
+        assert proofs.worked_since_entered(account)
+        entered(account, "changed", replaced=["public_key"], check="good")
+        assert proofs.worked_since_entered(account)
 
 
 # --- words ----------------------------------------------------------------------------------------
@@ -395,6 +459,59 @@ def test_the_command_says_no_unless_all_is_well(owner: Client, account: Platform
     wrong = {one["code"]: one for one in patient["findings"] if one["state"] == "broken"}
     assert "address_unreachable" in wrong
     assert wrong["address_unreachable"]["fix"].startswith("Whoever runs the portal")
+
+
+@pytest.fixture
+def without_simulator(owner: Client, settings: Settings) -> Client:
+    """A development machine on which nobody has started the simulator."""
+    settings.SIMULATOR_URL = "http://127.0.0.1:9"
+    settings.WECHATPAY_API_URL = "http://127.0.0.1:9/wechatpay"
+    return owner
+
+
+def test_the_command_says_that_the_simulator_does_not_run(
+    without_simulator: Client, shop: Shop, account: PlatformAccount
+) -> None:
+    out = StringIO()
+    with inside(shop):
+        notebook.keep(account.pk, examined([fine(Check.CLOCK, seconds=1)], now=NOW))
+    with pytest.raises(CommandError):
+        call_command(
+            "doctor", account=account.ref, rehearse=True, stdout=out, language="en", json=True
+        )
+    (patient,) = json.loads(out.getvalue())["accounts"]
+    assert [one["title"] for one in patient["findings"]] == [
+        "The simulator at http://127.0.0.1:9 does not run."
+    ]
+    with inside(shop):
+        kept = notebook.latest(account.pk)
+    assert kept is not None
+    assert kept.checked_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("command", "options"), [("poll_payments", {"once": True}), ("seed_demo", {})]
+)
+def test_no_command_asks_where_the_simulator_does_not_run(
+    without_simulator: Client, command: str, options: dict[str, bool]
+) -> None:
+    with pytest.raises(CommandError, match="does not run: start script/server"):
+        call_command(command, stdout=StringIO(), **options)
+
+
+def test_the_page_says_it_too_and_keeps_what_was_found_before(
+    without_simulator: Client, shop: Shop, account: PlatformAccount
+) -> None:
+    english = {"accept-language": "en"}
+    for path in ("run/", f"{account.pk}/"):
+        page = without_simulator.post(f"/m/tea/doctor/{path}", headers=english, follow=True)
+        assert "The simulator at http://127.0.0.1:9 does not run." in page.content.decode()
+    sheet = without_simulator.post(
+        f"/m/tea/doctor/{account.pk}/", headers={**english, "HX-Request": "true"}
+    ).content.decode()
+    assert 'data-code="simulator_off"' in sheet
+    with inside(shop):
+        assert notebook.latest(account.pk) is None
 
 
 def test_the_command_is_content_with_a_house_in_order(at_work: None, db: None) -> None:

@@ -13,9 +13,11 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from apps.core import clock
+from apps.core.models import AuditEvent
 from apps.core.tenancy import enter_scope
 from apps.merchants.tests.factories import make_shop
-from apps.operations.doctor import Check, State, may_rehearse, rehearse
+from apps.operations import services
+from apps.operations.doctor import Check, State, may_rehearse, notebook, rehearse
 from apps.operations.doctor.words import tell
 from apps.operations.tests.clinic import ACTOR, Clinic, answering, saying
 from apps.payments import services as payments
@@ -160,12 +162,80 @@ def platform_silent(clinic: Clinic) -> None:
 
 def platform_unreachable(clinic: Clinic) -> None:
     clinic.connect("alipay")
-    clinic.point("http://127.0.0.1:9")
+    clinic.point("http://127.0.0.1:9", simulated=False)
 
 
 def platform_in_trouble(clinic: Clinic) -> None:
     clinic.connect("wechatpay")
     clinic.fault("http_500")
+
+
+def asked_too_often(clinic: Clinic) -> None:
+    clinic.connect("wechatpay")
+    clinic.fault("rate_limited")
+
+
+def asked_alipay_too_often(clinic: Clinic) -> None:
+    clinic.connect("alipay")
+    clinic.fault("rate_limited")
+
+
+def asked_unionpay_too_often(clinic: Clinic) -> None:
+    clinic.connect("unionpay")
+    clinic.fault("rate_limited")
+
+
+def asked_shouqianba_too_often(clinic: Clinic) -> None:
+    clinic.connect("shouqianba")
+    clinic.fault("rate_limited")
+
+
+def stranger_answers_for_wechat_pay(clinic: Clinic) -> None:
+    clinic.connect("wechatpay")
+    clinic.fault("wrong_signature")
+
+
+def stranger_answers_by_certificate(clinic: Clinic) -> None:
+    clinic.connect("wechatpay", key_mode="certificate")
+    clinic.fault("wrong_signature")
+
+
+def stranger_answers_for_alipay(clinic: Clinic) -> None:
+    clinic.connect("alipay")
+    clinic.fault("wrong_signature")
+
+
+def false_authority_for_alipay(clinic: Clinic) -> None:
+    clinic.connect("alipay", key_mode="certificate")
+    clinic.fault("foreign_certificate")
+
+
+def ended_certificate_of_alipay(clinic: Clinic) -> None:
+    clinic.connect("alipay", key_mode="certificate")
+    clinic.fault("expired_certificate")
+
+
+def another_owners_certificate_for_unionpay(clinic: Clinic) -> None:
+    clinic.connect("unionpay")
+    clinic.fault("foreign_certificate")
+
+
+def ended_certificate_of_unionpay(clinic: Clinic) -> None:
+    clinic.connect("unionpay")
+    clinic.fault("expired_certificate")
+
+
+def stranger_answers_for_unionpay(clinic: Clinic) -> None:
+    clinic.connect("unionpay")
+    clinic.fault("wrong_signature")
+
+
+def foreign_root_certificate(clinic: Clinic) -> None:
+    """Entered wrong, and never proved: here the entry is to blame, not whoever answers."""
+    clinic.connect("unionpay")
+    clinic.change(
+        root_certificate=clinic.given("alipay", key_mode="certificate")["alipay_root_certificate"]
+    )
 
 
 def no_permission_for_bills(clinic: Clinic) -> None:
@@ -212,6 +282,18 @@ def notices_forged(clinic: Clinic) -> None:
     clinic.deliver()
 
 
+def notices_replayed(clinic: Clinic) -> None:
+    clinic.connect("wechatpay")
+    clinic.pay()
+    clinic.deliver()
+    (notice,) = clinic.simulator.control(
+        f"notices?platform=wechatpay&merchant_no={clinic.account.merchant_no}"
+    )["notices"]
+    # Six minutes later here: nothing is examined before the time is right again.
+    with time_machine.travel(clock.now() + timedelta(minutes=6), tick=True):
+        clinic.simulator.control("notices/replay", {"id": notice["id"]})
+
+
 def breaker_open(clinic: Clinic) -> None:
     clinic.connect("wechatpay")
     tally = pacing.Tally()
@@ -254,12 +336,26 @@ FAULTS: dict[Callable[[Clinic], None], str] = {
     platform_silent: "platform_silent",
     platform_unreachable: "platform_silent",
     platform_in_trouble: "platform_trouble",
+    asked_too_often: "platform_too_often",
+    asked_alipay_too_often: "platform_too_often",
+    asked_unionpay_too_often: "platform_too_often",
+    asked_shouqianba_too_often: "platform_too_often",
+    stranger_answers_for_wechat_pay: "answer_untrusted",
+    stranger_answers_by_certificate: "answer_untrusted",
+    stranger_answers_for_alipay: "answer_untrusted",
+    false_authority_for_alipay: "answer_untrusted",
+    ended_certificate_of_alipay: "answer_untrusted",
+    another_owners_certificate_for_unionpay: "answer_untrusted",
+    ended_certificate_of_unionpay: "answer_untrusted",
+    stranger_answers_for_unionpay: "answer_untrusted",
+    foreign_root_certificate: "credential.root_certificate",
     no_permission_for_bills: "bill_permission",
     bill_late: "bill_late",
     terminal_key_lost: "terminal_lost",
     terminal_missing: "terminal_missing",
     notices_lost: "notices_lost",
     notices_forged: "notices_forged",
+    notices_replayed: "notices_replayed",
     breaker_open: "breaker_open",
     address_unreachable: "address_unreachable",
     address_not_https: "address_http",
@@ -309,6 +405,69 @@ def test_a_clock_that_is_ten_minutes_off_is_told_as_that(
     tells_in_both_languages(found.troubles[0])
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("seconds", [900, -900])
+def test_a_platform_whose_clock_is_elsewhere(clinic: Clinic, platform: str, seconds: int) -> None:
+    """Whose clock is wrong cannot be told from here; that they are apart is the diagnosis, whatever is refused for it."""
+    clinic.connect(platform)
+    clinic.fault("clock_skew", value={"seconds": seconds})
+    found = clinic.examine()
+    assert found.diagnoses == ("clock_skew",)
+    with translation.override("en"):
+        title = tell(found.troubles[0]).title
+    assert f"15 minutes (it is {'slow' if seconds > 0 else 'fast'})" in title
+
+
+def test_notices_that_a_wrong_clock_makes_look_old_are_no_replays(clinic: Clinic) -> None:
+    clinic.connect("wechatpay")
+    clinic.pay()
+    clinic.fault("clock_skew", value={"seconds": 900})
+    clinic.deliver()
+    assert clinic.examine(later=timedelta(minutes=3)).diagnoses == ("clock_skew",)
+
+
+def test_a_moved_simulated_clock_is_no_wrong_clock(clinic: Clinic) -> None:
+    clinic.connect("unionpay")
+    clinic.simulator.control("clock", {"offset_seconds": 900})
+    assert "clock_skew" not in clinic.examine().diagnoses
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [stranger_answers_for_wechat_pay, false_authority_for_alipay, ended_certificate_of_unionpay],
+)
+def test_an_untrusted_answer_says_nothing_of_the_keys(
+    clinic: Clinic, fault: Callable[[Clinic], None]
+) -> None:
+    fault(clinic)
+    # The second time the account's own mark is red already: the diagnosis stays.
+    for found in (clinic.examine(), clinic.examine()):
+        assert found.diagnoses == ("answer_untrusted",)
+        keys = next(one for one in found.findings if one.check is Check.CREDENTIALS)
+        assert keys.state is State.UNKNOWN
+        assert keys.values == {"check": "platform"}
+        with translation.override("en"):
+            told = tell(found.troubles[0])
+        assert "Do not change the keys" in told.fix
+        assert told.fix.startswith(("It was signed", "The signature"))
+
+
+def test_without_its_simulator_nothing_is_diagnosed_and_nothing_written(clinic: Clinic) -> None:
+    account = clinic.connect("wechatpay")
+    before = services.examine_account(account, now=clock.now(), actor=ACTOR)
+    events = AuditEvent.objects.count()
+    clinic.point("http://127.0.0.1:9")
+    found = services.examine_account(account, now=clock.now(), actor=ACTOR)
+    assert found.diagnoses == ("simulator_off",)
+    assert [one.code for one in found.findings] == ["simulator_off"]
+    with translation.override("en"):
+        told = tell(found.troubles[0])
+    assert told.title == "The simulator at http://127.0.0.1:9 does not run."
+    assert "script/server" in told.fix
+    assert notebook.latest(account.pk) == before
+    assert AuditEvent.objects.count() == events
+
+
 def test_a_clock_that_drifts_is_a_warning(clinic: Clinic) -> None:
     clinic.connect("wechatpay")
     with time_machine.travel(clock.now() + timedelta(minutes=2), tick=True):
@@ -346,7 +505,7 @@ def test_what_hangs_on_a_fault_is_not_told_and_says_on_which(clinic: Clinic) -> 
 
 def test_a_silent_platform_explains_its_open_breaker(clinic: Clinic) -> None:
     breaker_open(clinic)
-    clinic.point("http://127.0.0.1:9")
+    clinic.point("http://127.0.0.1:9", simulated=False)
     assert clinic.examine().diagnoses == ("platform_silent",)
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import html
 from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 from pytest_django import DjangoAssertNumQueries
 
 from apps.core import clock, outbox
 from apps.core.audit import Actor
 from apps.core.models import Due
 from apps.core.money import Money
+from apps.merchants.models import Terminal
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.operations import wording
 from apps.operations.selectors import Waiting, held_by_breaker, other_dues, waiting_page
 from apps.payments.models import Payment, PaymentState
 from apps.payments.tests.factories import make_account, make_paid
 from apps.platforms.gateway import Product
-from apps.platforms.models import AccountPace, PlatformAccount
+from apps.platforms.models import AccountPace, AccountTerminal, PlatformAccount
+from apps.platforms.wording import remark_words, trouble_words
 from apps.refunds.models import Refund, RefundState
 from apps.refunds.services import request_refund
 
@@ -87,6 +91,54 @@ def test_it_says_what_waits_and_why(shop: Shop, client: Client) -> None:
     assert "Not asked yet" in text
 
 
+def test_each_row_names_its_payment_and_leads_to_the_order(shop: Shop, client: Client) -> None:
+    with inside(shop):
+        account = make_account(shop)
+        waits = make_waiting(shop, account, count=3)
+        paid = make_paid(shop, account)
+        refund = request_refund(
+            payment_id=paid.pk,
+            amount=Money(100),
+            reason="x",
+            member=shop["owner"],
+            actor=Actor("t"),
+            now=NOW,
+        )
+    client.force_login(shop["owner"])
+    text = text_of(client)
+    numbered = [(one.order_id, one.order_no) for one in waits]
+    for order_id, number in [*numbered, (paid.order_id, refund.refund_no)]:
+        address = reverse("reports:order_detail", args=["tea", order_id])
+        assert f'href="{address}">{number}</a>' in text
+
+
+@pytest.mark.parametrize("page", ["waiting", "jobs"])
+def test_a_check_in_says_of_which_terminal(shop: Shop, client: Client, page: str) -> None:
+    with inside(shop):
+        account = make_account(shop, platform="shouqianba", merchant_no="1680000000000001")
+        place = Terminal.objects.create(store=shop.store, name="前台收银机")
+        for terminal, sn in ((place, "100111"), (None, "100222")):
+            row = AccountTerminal.objects.create(
+                account=account,
+                terminal=terminal,
+                device_id=sn,
+                terminal_sn=sn,
+                keys_sealed=b"x",
+                activated_at=NOW,
+            )
+            outbox.enqueue(
+                task="platforms.check_in",
+                merchant_id=shop.merchant.pk,
+                subject_id=row.pk,
+                due_at=NOW,
+            )
+    client.force_login(shop["owner"])
+    answer = client.get(f"/m/tea/{page}/", headers={"accept-language": "en"})
+    text = html.unescape(answer.content.decode())
+    assert "Fetch a terminal's key of the day: 前台收银机, First store (100111)" in text
+    assert f"key of the day: the portal's own at {account.label} (100222)" in text
+
+
 def test_an_open_breaker_is_shown_and_may_be_tried(shop: Shop, client: Client) -> None:
     now = clock.now()
     with inside(shop):
@@ -120,6 +172,39 @@ def test_an_open_breaker_is_shown_and_may_be_tried(shop: Shop, client: Client) -
         assert {due.subject_id for due in dues} == set(mine.values_list("pk", flat=True))
         assert len(held_by_breaker(account)) == 2
     assert "Being tried" in text_of(client)
+
+
+@pytest.mark.parametrize("role", ["manager", "finance", "auditor"])
+def test_who_may_only_look_is_offered_nothing_to_press_and_moves_nothing(
+    shop: Shop, client: Client, role: str
+) -> None:
+    until = clock.now() + timedelta(minutes=4)
+    with inside(shop):
+        silent = make_account(shop)
+        other = make_account(shop, platform="alipay", merchant_no="2088123456789012")
+        make_waiting(shop, other)
+        AccountPace.objects.create(
+            account=silent, failures=7, openings=1, open_until=until, last_code="timeout"
+        )
+    due = Due.objects.get()
+    addresses = {
+        "Ask now": reverse("operations:waiting_ask", args=["tea", due.pk]),
+        "Try the platform now": reverse("operations:waiting_try", args=["tea", silent.pk]),
+    }
+    client.force_login(shop["owner"])
+    for words, address in addresses.items():
+        assert words in text_of(client)
+        assert address in text_of(client)
+    client.force_login(shop[role])
+    text = text_of(client)
+    assert "7 calls in a row brought nothing: no answer in time." in text
+    for words, address in addresses.items():
+        assert words not in text
+        assert address not in text
+        assert client.post(address).status_code == 403
+    assert Due.objects.get().due_at == due.due_at
+    with inside(shop):
+        assert AccountPace.objects.get().open_until == until
 
 
 def test_one_press_brings_a_look_forward_and_another_changes_nothing_more(
@@ -205,7 +290,8 @@ def test_each_state_has_its_sentence(
     with inside(shop):
         payment = Payment(state=state, product=product, expires_at=later, payable_until=later)
     waiting = Waiting(Due(task="payments.poll"), payment=payment)
-    assert words in wording.waiting_words(waiting, pace=None, now=NOW)
+    with translation.override("en"):
+        assert words in wording.waiting_words(waiting, pace=None, now=NOW)
 
 
 def test_what_is_past_its_time_is_said_to_end(shop: Shop) -> None:
@@ -213,10 +299,19 @@ def test_what_is_past_its_time_is_said_to_end(shop: Shop) -> None:
         with inside(shop):
             payment = Payment(state=PaymentState.PENDING, product=product, expires_at=NOW)
         waiting = Waiting(Due(task="payments.poll"), payment=payment)
-        assert words in wording.waiting_words(waiting, pace=None, now=NOW)
+        with translation.override("en"):
+            assert words in wording.waiting_words(waiting, pace=None, now=NOW)
 
 
 @pytest.mark.parametrize("cursor", ["x", "-1", "1'--1", "9" * 40])
 def test_a_tampered_page_link_is_refused(shop: Shop, client: Client, cursor: str) -> None:
     client.force_login(shop["owner"])
     assert client.get("/m/tea/waiting/", {"after": cursor}).status_code == 400
+
+
+def test_a_connectors_remark_is_said_in_the_readers_language() -> None:
+    remark = "the platform's server answered 504"
+    with translation.override("en"):
+        assert remark_words("alipay", "", remark) == "server trouble (504)"
+        assert remark_words("alipay", "", "余额不足") == "The platform's own words: “余额不足”"
+        assert trouble_words("http_502") == "server trouble (502)"

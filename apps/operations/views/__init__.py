@@ -1,4 +1,4 @@
-"""Health for machines; jobs, the audit trail and the doctor for people."""
+"""Health for machines; jobs, what is waiting, the audit trail and the doctor for people."""
 
 from apps.operations.views.doctor import (
     doctor_account,

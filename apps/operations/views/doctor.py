@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.core import clock
 from apps.core.htmx import render_page, wants_fragment
 from apps.merchants.access import MerchantRequest, merchant_view
-from apps.operations import doctor
+from apps.operations import doctor, services
 from apps.operations.doctor import Examination, State, notebook
 from apps.operations.doctor.words import Told, tell
 from apps.platforms import selectors
@@ -84,12 +84,18 @@ def _house(request: MerchantRequest, *, runs: bool = False) -> Sheet:
     )
 
 
-def _sheet(request: MerchantRequest, account: PlatformAccount, *, runs: bool = False) -> Sheet:
+def _sheet(
+    request: MerchantRequest,
+    account: PlatformAccount,
+    *,
+    found: Examination | None = None,
+    runs: bool = False,
+) -> Sheet:
     place = [request.merchant.slug, account.pk]
     rehearse = doctor.may_rehearse(account) and account.is_active
     return Sheet(
         account=account,
-        examination=notebook.latest(account.pk),
+        examination=found or notebook.latest(account.pk),
         run_url=reverse("operations:doctor_account", args=place),
         rehearse_url=reverse("operations:doctor_rehearse", args=place) if rehearse else "",
         runs=runs,
@@ -117,6 +123,14 @@ def _page(request: MerchantRequest, *, runs: bool = False) -> HttpResponse:
     return render_page(request, TEMPLATE, context, partial="sheets")
 
 
+def _tell_unkept(request: MerchantRequest, found: Examination) -> None:
+    """What is not kept would be gone with the redirect."""
+    for finding in found.troubles:
+        if finding.code == doctor.SIMULATOR_OFF:
+            told = tell(finding)
+            messages.error(request, f"{told.title} {told.fix}")
+
+
 def _done(request: MerchantRequest, sheet: Sheet) -> HttpResponse:
     """The sheet alone for the page's script, else the page."""
     if wants_fragment(request):
@@ -139,11 +153,8 @@ def doctor_run(request: MerchantRequest) -> HttpResponse:
     """Examine everything: with the page's script each sheet asks for itself, else one after another."""
     if wants_fragment(request):
         return _page(request, runs=True)
-    now = clock.now()
-    notebook.keep(notebook.HOUSE, doctor.examine_house(now=now))
-    for account in selectors.list_accounts():
-        found = doctor.examine_account(account, now=clock.now(), actor=request.actor())
-        notebook.keep(account.pk, found)
+    for found in services.examine_all(actor=request.actor()):
+        _tell_unkept(request, found)
     return redirect("operations:doctor", request.merchant.slug)
 
 
@@ -151,7 +162,7 @@ def doctor_run(request: MerchantRequest) -> HttpResponse:
 @merchant_view("platforms.manage")
 def doctor_house(request: MerchantRequest) -> HttpResponse:
     """Examine the portal itself."""
-    notebook.keep(notebook.HOUSE, doctor.examine_house(now=clock.now()))
+    services.examine_house(now=clock.now())
     return _done(request, _house(request))
 
 
@@ -160,9 +171,10 @@ def doctor_house(request: MerchantRequest) -> HttpResponse:
 def doctor_account(request: MerchantRequest, account_id: int) -> HttpResponse:
     """Examine one account."""
     account = _account_or_404(account_id)
-    found = doctor.examine_account(account, now=clock.now(), actor=request.actor())
-    notebook.keep(account.pk, found)
-    return _done(request, _sheet(request, account))
+    found = services.examine_account(account, now=clock.now(), actor=request.actor())
+    if not wants_fragment(request):
+        _tell_unkept(request, found)
+    return _done(request, _sheet(request, account, found=found))
 
 
 @require_POST

@@ -1,4 +1,4 @@
-"""Jobs, what is waiting, and the audit trail of one merchant."""
+"""Jobs and the audit trail of one merchant."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from apps.core import clock
 from apps.core.htmx import render_page
 from apps.core.models import AuditEvent
 from apps.merchants.access import MerchantRequest, merchant_view
-from apps.operations.selectors import audit_page, waiting_jobs
-from apps.operations.wording import ACTIONS, job_name, reason_words
+from apps.operations.selectors import audit_page, terminals_checked_in, waiting_jobs
+from apps.operations.wording import ACTIONS, due_name, reason_words
 from apps.reports.timeline import Entry, entry_of
 
 
@@ -39,8 +39,10 @@ def _told(event: AuditEvent) -> Entry:
 def job_list(request: MerchantRequest) -> HttpResponse:
     """What the portal has still to do for this merchant, and what failed last time."""
     now = clock.now()
+    dues = waiting_jobs()
+    terminals = terminals_checked_in(dues)
     jobs = [
-        (due, job_name(due.task), reason_words(due.last_error, pace=None, now=now))
-        for due in waiting_jobs()
+        (due, due_name(due, terminals), reason_words(due.last_error, pace=None, now=now))
+        for due in dues
     ]
     return render_page(request, "operations/job_list.html", {"jobs": jobs, "now": now})

@@ -33,6 +33,8 @@ def waiting_list(request: MerchantRequest) -> HttpResponse:
             {
                 "waiting": waiting,
                 "about": waiting.refund or waiting.payment,
+                "number": waiting.number,
+                "order_id": waiting.order_id,
                 "job": wording.job_name(waiting.due.task),
                 "why": wording.waiting_words(waiting, pace=pace, now=now),
                 "busy": waiting.due.claimed_until is not None and waiting.due.claimed_until > now,
@@ -41,6 +43,7 @@ def waiting_list(request: MerchantRequest) -> HttpResponse:
             }
         )
     others = selectors.other_dues()
+    terminals = selectors.terminals_checked_in(others)
     context = {
         "page": page,
         "rows": rows,
@@ -50,7 +53,7 @@ def waiting_list(request: MerchantRequest) -> HttpResponse:
         "others": [
             (
                 due,
-                wording.job_name(due.task),
+                wording.due_name(due, terminals),
                 wording.reason_words(due.last_error, pace=None, now=now),
             )
             for due in others[: selectors.OTHERS]
@@ -64,7 +67,7 @@ def waiting_list(request: MerchantRequest) -> HttpResponse:
 
 
 @require_POST
-@merchant_view("platforms.view")
+@merchant_view("platforms.manage")
 def waiting_ask(request: MerchantRequest, due_id: int) -> HttpResponse:
     """Have a worker ask about one payment or refund now."""
     try:
@@ -77,7 +80,7 @@ def waiting_ask(request: MerchantRequest, due_id: int) -> HttpResponse:
 
 
 @require_POST
-@merchant_view("platforms.view")
+@merchant_view("platforms.manage")
 def waiting_try(request: MerchantRequest, account_id: int) -> HttpResponse:
     """Have a worker try an account's platform now, though it did not answer before."""
     try:

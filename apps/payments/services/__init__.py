@@ -1,6 +1,10 @@
-"""Opening orders, handing payers over, and applying what the platforms say."""
+"""Opening orders, handing payers over, charging payers' codes, asking, and applying what the platforms say."""
 
-from apps.payments.services.applying import ResultMismatch, apply_payment_result
+from apps.payments.services.applying import (
+    ResultMismatch,
+    apply_payment_result,
+    apply_to_payment,
+)
 from apps.payments.services.charging import BarcodeRefused, charge_barcode
 from apps.payments.services.ordering import (
     AmountOutOfRange,
@@ -23,6 +27,7 @@ __all__ = [
     "OrderNotPayable",
     "ResultMismatch",
     "apply_payment_result",
+    "apply_to_payment",
     "charge_barcode",
     "close_order",
     "expire_order",

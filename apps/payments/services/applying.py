@@ -7,9 +7,9 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import F, Q, Value
-from django.db.models.functions import Coalesce, Least
+from django.db.models.functions import Coalesce
 
-from apps.core import audit, live, outbox
+from apps.core import audit, live, outbox, sql
 from apps.core.audit import Actor
 from apps.core.encryption import keyed_hash
 from apps.core.money import Money
@@ -20,15 +20,40 @@ from apps.payments.services.timing import LAST_LOOK
 from apps.platforms import registry
 from apps.platforms.gateway import Outcome, PaymentResult, Product
 
-#: A platform's word of success overrides our closing or giving up: the money is there. What was ended in a way that gives
-#: money back is the exception: see ``_doubt``.
-_MAY_BECOME_PAID = (*OPEN_STATES, PaymentState.CLOSED, PaymentState.FAILED)
 #: The road of what a platform answers to a reversal.
 REVERSAL: Final = "reverse"
 #: What was reversed, or whose reversal may be under way: it was asked about for the last time. And a payer's code that is
 #: closed, whoever closed it.
-_REVERSED: Final = Q(ending_at__isnull=False, state__in=(*OPEN_STATES, PaymentState.CLOSED)) | Q(
-    product=Product.BARCODE.value, state=PaymentState.CLOSED
+_REVERSED: Final = """(
+    ending_at IS NOT NULL AND state IN ('created', 'pending', 'unknown', 'closed') OR product = 'barcode' AND state = 'closed'
+)"""
+_IS_REVERSED: Final = (
+    f"SELECT FROM payments_payment WHERE merchant_id = %s AND id = %s AND {_REVERSED}"
+)
+
+#: A platform's word of success overrides our closing or giving up: the money is there. What was ended in a way that gives
+#: money back is the exception: see ``_doubt``.
+_PAY: Final = f"""
+UPDATE payments_payment SET state = 'succeeded', platform_trade_no = %(trade_no)s, wallet = %(wallet)s,
+    payer_hash = %(payer_hash)s, payer_masked = %(payer_masked)s, fee_minor = %(fee)s, paid_at = %(paid_at)s, closed_at = NULL,
+    booked_date = %(booked)s, code_text = %(code)s, message = ''
+WHERE merchant_id = %(merchant)s AND id = %(payment)s
+    AND state IN ('created', 'pending', 'unknown', 'closed', 'failed') AND (%(reversal)s OR NOT {_REVERSED})
+"""  # noqa: S608  # put together of constants
+_PAY_ORDER: Final = """
+UPDATE payments_order SET state = 'paid', paid_at = %s, closed_at = NULL WHERE merchant_id = %s AND id = %s AND state <> 'paid'
+"""
+#: The order's other attempts end: nobody is led on to them.
+_END_OTHERS: Final = """
+UPDATE payments_payment SET expires_at = LEAST(expires_at, %s)
+WHERE merchant_id = %s AND order_id = %s AND id <> %s AND state IN ('created', 'pending', 'unknown')
+RETURNING id
+"""
+_BY_TRADE_NO: Final = """
+SELECT order_no FROM payments_payment WHERE merchant_id = %s AND account_id = %s AND platform_trade_no = %s
+"""
+_HOLD_ORDER: Final = (
+    "SELECT FROM payments_order WHERE merchant_id = %s AND id = %s FOR NO KEY UPDATE"
 )
 
 _TARGETS = {
@@ -58,11 +83,11 @@ def _check(payment: Payment, result: PaymentResult) -> None:
         raise ResultMismatch("amount", ours=f"{ours.to_yuan()} {ours.currency}", theirs=theirs)
     known = payment.platform_trade_no
     if result.platform_trade_no and not known:
-        other = Payment.objects.filter(
-            account_id=payment.account_id, platform_trade_no=result.platform_trade_no
-        ).first()
+        other = sql.first(
+            _BY_TRADE_NO, [payment.merchant_id, payment.account_id, result.platform_trade_no]
+        )
         if other is not None:
-            raise ResultMismatch("trade number", ours=other.order_no, theirs=payment.order_no)
+            raise ResultMismatch("trade number", ours=other[0], theirs=payment.order_no)
     if known and result.platform_trade_no and known != result.platform_trade_no:
         raise ResultMismatch("trade number", ours=known, theirs=result.platform_trade_no)
 
@@ -79,29 +104,25 @@ def _succeed(
         if result.payer_id
         else payment.payer_hash
     )
-    payable = Payment.objects.filter(pk=payment.pk, state__in=_MAY_BECOME_PAID)
-    if via != REVERSAL:
-        payable = payable.exclude(_REVERSED)
-    changed = payable.update(
-        state=PaymentState.SUCCEEDED,
-        platform_trade_no=result.platform_trade_no or payment.platform_trade_no,
-        wallet=result.wallet or payment.wallet,
-        payer_hash=payer_hash,
-        payer_masked=result.payer_masked or payment.payer_masked,
-        fee_minor=fee.minor,
-        paid_at=paid_at,
-        closed_at=None,
-        booked_date=booked,
-        code_text=result.code[:64],
-        message="",
+    changed = sql.run(
+        _PAY,
+        {
+            "merchant": payment.merchant_id,
+            "payment": payment.pk,
+            "trade_no": result.platform_trade_no or payment.platform_trade_no,
+            "wallet": result.wallet or payment.wallet,
+            "payer_hash": payer_hash,
+            "payer_masked": result.payer_masked or payment.payer_masked,
+            "fee": fee.minor,
+            "paid_at": paid_at,
+            "booked": booked,
+            "code": result.code[:64],
+            "reversal": via == REVERSAL,
+        },
     )
     if not changed:
         return False
-    first = (
-        Order.objects.filter(pk=payment.order_id)
-        .exclude(state=OrderState.PAID)
-        .update(state=OrderState.PAID, paid_at=paid_at, closed_at=None)
-    )
+    first = sql.run(_PAY_ORDER, [paid_at, payment.merchant_id, payment.order_id])
     post(
         kind="payment",
         subject_kind="payment",
@@ -132,17 +153,11 @@ def _succeed(
             due_at=now,
         )
     # Other attempts of a paid order must not be paid as well: nobody is led on to them, and their next poll ends them.
-    siblings = Payment.objects.filter(order_id=payment.order_id, state__in=OPEN_STATES).exclude(
-        pk=payment.pk
-    )
-    for sibling in siblings:
+    others = sql.every(_END_OTHERS, [now, payment.merchant_id, payment.order_id, payment.pk])
+    for (other,) in others:
         outbox.enqueue(
-            task="payments.poll", merchant_id=payment.merchant_id, subject_id=sibling.pk, due_at=now
+            task="payments.poll", merchant_id=payment.merchant_id, subject_id=other, due_at=now
         )
-    siblings.update(expires_at=Least("expires_at", Value(now)))
-    outbox.forget(
-        task="payments.expire_order", merchant_id=payment.merchant_id, subject_id=payment.order_id
-    )
     return True
 
 
@@ -214,16 +229,33 @@ def apply_payment_result(
     pays the order in the same transaction. Raises ResultMismatch, Payment.DoesNotExist.
     """
     payment = Payment.objects.select_related("account").get(pk=payment_id)
+    return apply_to_payment(payment, result, via=via, now=now, actor=actor)
+
+
+def apply_to_payment(
+    payment: Payment, result: PaymentResult, *, via: str, now: datetime, actor: Actor
+) -> bool:
+    """As ``apply_payment_result``, for a payment that the caller's transaction has just loaded with its account.
+
+    ResultMismatch leaves that transaction as it was; anything else that is raised must end it.
+    """
     _check(payment, result)
-    if result.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}:
-        # The order's row first, then its payments', as everywhere: the other way round this and ``close_order`` deadlock.
-        Order.objects.select_for_update(no_key=True).get(pk=payment.order_id)
+    definite = result.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}
+    place = [payment.merchant_id, payment.order_id]
+    # The order's row first, then its payments', as everywhere: the other way round this and ``close_order`` deadlock.
+    if definite and sql.first(_HOLD_ORDER, place) is None:
+        raise Order.DoesNotExist(payment.order_id)
+    over = {"payments.poll": payment.pk}
     if result.outcome is Outcome.SUCCEEDED:
         changed = _succeed(payment, result, via=via, now=now, actor=actor)
-        if not changed and Payment.objects.filter(_REVERSED, pk=payment.pk).exists():
+        if not changed and sql.first(_IS_REVERSED, [payment.merchant_id, payment.pk]) is not None:
             _doubt(payment, result, via=via, now=now, actor=actor)
+        over["payments.expire_order"] = payment.order_id
     else:
         target, allowed = _TARGETS[result.outcome]
+        if target == PaymentState.FAILED and payment.ending_at is not None:
+            # Told after the last question, it may be the reversal's own work: closed, so that an old success is doubted.
+            target = PaymentState.CLOSED
         final = target in {PaymentState.CLOSED, PaymentState.FAILED}
         gives_back = target == PaymentState.CLOSED and registry.close_gives_back(payment.platform)
         # Whoever closed it there: what was paid before went back. But where nothing was there, nothing went back.
@@ -241,22 +273,21 @@ def apply_payment_result(
             _record(payment, f"payment.{target}", result, via=via, now=now, actor=actor)
         if changed and final:
             settle_order(order_id=payment.order_id, now=now)
+    early = now < payment.payable_until
     if changed:
-        if result.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}:
-            outbox.forget(
-                task="payments.poll", merchant_id=payment.merchant_id, subject_id=payment.pk
-            )
+        if definite:
+            outbox.forget_all(over, merchant_id=payment.merchant_id)
         if (
             result.outcome is Outcome.CLOSED
-            and now < payment.payable_until
             and payment.product != Product.BARCODE
-            and (result.unseen or not registry.close_gives_back(payment.platform))
+            # What was never seen may be opened and paid later still, whatever end it was given.
+            and (result.unseen or (early and not registry.close_gives_back(payment.platform)))
         ):
             outbox.enqueue(
                 task="payments.poll",
                 merchant_id=payment.merchant_id,
                 subject_id=payment.pk,
-                due_at=payment.payable_until + LAST_LOOK,
+                due_at=max(now, payment.payable_until) + LAST_LOOK,
             )
         live.publish(kind="payment", subject_id=payment.pk, store_id=payment.store_id)
     return changed

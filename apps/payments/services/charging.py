@@ -33,7 +33,6 @@ from apps.payments.services.ordering import (
 )
 from apps.payments.services.polling import expire_order
 from apps.payments.services.timing import BARCODE_FIRST_POLL, BARCODE_PATIENCE
-from apps.platforms import messages
 from apps.platforms.barcodes import clean_barcode, wallet_of_barcode
 from apps.platforms.gateway import (
     BarcodeRequest,
@@ -237,8 +236,7 @@ def _call(payment: Payment, *, digits: str, now: datetime, actor: Actor) -> None
     except PlatformUnavailable as error:
         result = _said(payment, Outcome.UNKNOWN, error.code, error.message)
     except PlatformRejected as error:
-        plain = str(messages.explain(payment.platform, error.code, fallback=error.message))
-        result = _said(payment, Outcome.FAILED, error.code, plain)
+        result = _said(payment, Outcome.FAILED, error.code, error.message)
     except NotSupported as error:
         result = _said(payment, Outcome.FAILED, "not_supported", str(error))
     # A platform's complaint may repeat what it complains about.

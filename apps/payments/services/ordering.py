@@ -8,6 +8,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Least
 
 from apps.accounts.models import User
 from apps.core import audit, clock, live, outbox
@@ -22,6 +24,7 @@ from apps.payments.services.applying import apply_payment_result
 from apps.payments.services.timing import FIRST_POLL, LIFETIME
 from apps.platforms import messages
 from apps.platforms.gateway import (
+    CODE_LOST,
     CreateRequest,
     Handover,
     NotSupported,
@@ -263,6 +266,12 @@ def hand_over(
         )
         handover = gateway.create_payment(request)
     except PlatformUnavailable as error:
+        if error.code == CODE_LOST:
+            payment.refresh_from_db(fields=["handover"])
+            if has_handover(payment):
+                # The earlier call was just being answered.
+                return payment
+            _end(payment, now=now)
         # It may have been opened all the same: the poll asks, and a second try repeats this number.
         unknown = PaymentResult(
             outcome=Outcome.UNKNOWN,
@@ -292,6 +301,15 @@ def hand_over(
     apply_payment_result(payment_id=payment.pk, result=result, via="start", now=now, actor=actor)
     payment.refresh_from_db()
     return payment
+
+
+@transaction.atomic
+def _end(payment: Payment, *, now: datetime) -> None:
+    """Let the poller end an attempt now, so that the next one begins with a number of its own."""
+    Payment.objects.filter(pk=payment.pk).update(expires_at=Least("expires_at", Value(now)))
+    outbox.enqueue(
+        task="payments.poll", merchant_id=payment.merchant_id, subject_id=payment.pk, due_at=now
+    )
 
 
 def start_payment(

@@ -31,7 +31,7 @@ from apps.payments.services.timing import (
     end_delay,
     poll_delay,
 )
-from apps.platforms import messages, registry
+from apps.platforms import registry
 from apps.platforms.gateway import Outcome, PaymentResult, Platform, Product
 from apps.platforms.services.asking import (
     Conversation,
@@ -174,13 +174,17 @@ class Payments(Subject[Payment, Plan, PaymentResult]):
         changed = False
         if result is None and word.code in KEYLESS:
             # Only the terminal that began it is told of it, so no other one asks: that nobody knows is the truth.
-            trouble = str(messages.explain(payment.platform, word.code))[:300]
+            trouble = trouble or word.code
             result = PaymentResult(
                 outcome=Outcome.UNKNOWN,
                 order_no=payment.order_no,
                 code=word.code,
                 message=trouble,
             )
+        echo = result is not None and result.outcome is Outcome.SUCCEEDED and not word.step
+        if echo and payment.ending_at is not None:
+            # It would be doubted, and its ending is due already: no need to say so at each look.
+            return Note(trouble, trouble, last=_noted(heard))
         if result is not None and would_change(payment, result):
             try:
                 changed = apply_payment_result(
@@ -224,7 +228,9 @@ class Payments(Subject[Payment, Plan, PaymentResult]):
             reversing = heard.plan.ending is not None
             open_ends = {Outcome.UNKNOWN, Outcome.PENDING} if reversing else {Outcome.UNKNOWN}
             unsure = result is not None and result.outcome in open_ends
-            if not (trouble or unsure) or (reversing and late >= DOUBT_ENDS):
+            # Where the platform itself is undecided for so long, its bill tells.
+            too_late = late >= DOUBT_ENDS and (reversing or result is not None)
+            if not (trouble or unsure) or too_late:
                 return None
             wait = end_delay(product=product, late=late)
         elif state not in OPEN_STATES:

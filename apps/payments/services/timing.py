@@ -38,9 +38,9 @@ def _looks(*parts: tuple[int, int]) -> tuple[int, ...]:
 
 #: At which ages, in seconds, a payment is asked about, should no notification come: as the platform advises, and closely in
 #: the half minute in which most people pay. Sooner while somebody watches the payer's page, which has a look of its own.
-#: WeChat Pay: 5 s, 30 s, 1, 3, 5, 10, 30 min (wechat_alipay.md A4). UnionPay: six looks, each after twice the time, then
-#: rarely, since it refuses who asks too often (1.6, code 37). Shouqianba: every 2 s for 30 s, then every 5 s as long as its
-#: code lives (2.5). Alipay advises nothing.
+#: WeChat Pay: 5 s, 30 s, 1, 3, 5, 10, 30 min (its payment guide). UnionPay: six looks, each after twice the time, then
+#: rarely, since it refuses who asks too often (code 37). Shouqianba: every 2 s for 30 s, then every 5 s as long as its
+#: code lives (its documentation of precreate). Alipay advises nothing.
 _CODES: Final = {
     Platform.WECHATPAY: (*_looks((5, 30)), 60, 180, 300, 600, 1800),
     Platform.ALIPAY: _looks((5, 30), (10, 120), (30, 300), (60, 1800)),
@@ -48,7 +48,7 @@ _CODES: Final = {
     Platform.SHOUQIANBA: _looks((2, 30), (5, 240), (60, 900)),
 }
 #: The same for a payer's code at the till, where somebody waits; past its time it is reversed. WeChat Pay and Alipay: every
-#: 5 s (B2, 10003). UnionPay: as above. Shouqianba: every 3 s, then every 10 s to two minutes.
+#: 5 s (code 10003). UnionPay: as above. Shouqianba: every 3 s, then every 10 s to two minutes.
 _BARCODES: Final = {
     Platform.WECHATPAY: _looks((5, 60)),
     Platform.ALIPAY: _looks((5, 60)),
@@ -63,7 +63,7 @@ _AFTERWARDS: Final = {
     Platform.SHOUQIANBA: timedelta(minutes=5),
 }
 #: How old the platform's word may be when the payer's page is opened, and while it is watched, where another look is made.
-#: UnionPay has its six looks by then and refuses who asks too often (1.6, code 37).
+#: UnionPay has its six looks by then and refuses who asks too often (code 37).
 _ON_OPEN: Final = {Platform.UNIONPAY: timedelta(seconds=5)}
 _ON_OPEN_ELSE: Final = timedelta(seconds=2)
 _WATCHED: Final = {Platform.UNIONPAY: timedelta(seconds=15)}

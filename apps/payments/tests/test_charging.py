@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from apps.core.audit import Actor
 from apps.core.models import AuditEvent, Door, Due
@@ -24,18 +25,21 @@ from apps.payments.selectors import payment_ref
 from apps.payments.services import charging
 from apps.payments.services.polling import Ending, Plan, plan
 from apps.payments.tests.factories import make_account, paid_result
-from apps.platforms import registry
+from apps.platforms import messages, registry
 from apps.platforms.gateway import (
     BarcodeRequest,
+    Capability,
     Outcome,
     PaymentRef,
     PaymentResult,
+    Platform,
     PlatformGateway,
     PlatformRejected,
     PlatformUnavailable,
 )
 from apps.platforms.models import PlatformAccount
 from apps.platforms.services import notify_url
+from apps.platforms.terminal_keys import terminal_replaced
 from apps.platforms.tests.fakes import FakeGateway
 
 CASHIER = Actor("cashier@tea.test", None, "203.0.113.9", "till")
@@ -189,6 +193,52 @@ def test_a_refused_code_closes_its_order_and_says_why(till: Till) -> None:
     second = till.charge(code="134567890123456788", nonce="m" * 20)
     assert second.state == PaymentState.SUCCEEDED
     assert Order.objects.count() == 2
+
+
+class Aggregator(FakeGateway):
+    """A platform that takes all wallets' codes."""
+
+    capabilities = FakeGateway.capabilities | {Capability.AGGREGATES, Capability.TERMINALS}
+
+
+@pytest.fixture
+def aggregated(till: Till, monkeypatch: pytest.MonkeyPatch) -> Till:
+    monkeypatch.setitem(registry.CONNECTORS, Platform.SHOUQIANBA, Aggregator)
+    PlatformAccount.objects.update(platform="shouqianba")
+    return till
+
+
+@pytest.mark.parametrize("code", ["key_refused", "terminal_off", "terminal_unknown"])
+def test_a_charge_refused_for_its_terminal_has_failed_at_once(aggregated: Till, code: str) -> None:
+    """The connector says so only where the platform did not look at it: there is nothing to ask about or to reverse."""
+    till = aggregated
+    till.platform.fail_next("pay_barcode", PlatformRejected("签名错误", code=code))
+    payment = till.charge()
+    assert (payment.state, payment.code_text) == (PaymentState.FAILED, code)
+    with translation.override("en"):
+        assert messages.says_nothing_moved(payment.platform, payment.code_text)
+    assert Order.objects.get().state == OrderState.CLOSED
+    assert not Due.objects.filter(task="payments.poll").exists()
+    assert till.charge(code="134567890123456788", nonce="m" * 20).state == PaymentState.SUCCEEDED
+
+
+def test_a_charge_of_unknown_end_about_which_nobody_may_ask_stays_unknown(aggregated: Till) -> None:
+    till = aggregated
+    till.platform.fail_next("pay_barcode", LOST, after=True)
+    payment = till.charge()
+    till.platform.fail_next("query_payment", PlatformUnavailable("签名错误", code="ILLEGAL_SIGN"))
+    till.poll(payment, at=NOW + timedelta(seconds=2))
+    assert payment.state == PaymentState.UNKNOWN
+    for at in (NOW + timedelta(seconds=9), payment.expires_at, payment.expires_at):
+        for name in ("query_payment", "reverse_payment"):
+            till.platform.fail_next(name, terminal_replaced())
+        assert till.poll(payment, at=at) is not None
+        assert payment.state == PaymentState.UNKNOWN
+    assert Order.objects.get().state == OrderState.OPEN
+    # Its key found again, the truth comes out, and what nobody handed over goes back.
+    till.platform._failures.clear()
+    till.poll(payment, at=payment.expires_at + timedelta(hours=1))
+    assert payment.state == PaymentState.CLOSED
 
 
 def test_success_after_a_refusal_counts_since_the_money_is_there(till: Till) -> None:
@@ -538,3 +588,22 @@ def test_without_the_door_it_takes_several(street: Till, monkeypatch: pytest.Mon
     monkeypatch.setattr(charging, "make_door", lambda **_fields: None)
     assert len(charged(street)) == THREADS
     assert street.platform.count("pay_barcode") == THREADS
+
+
+def test_a_reversal_told_as_a_failure_is_not_undone_by_an_old_notice(till: Till) -> None:
+    """UnionPay's query of a payment that was reversed may say 01: a failure, after which the old notice is doubted."""
+    till.platform.barcode_outcome = Outcome.PENDING
+    payment = till.charge()
+    till.poll(payment, at=END)
+    till.platform.pay(payment.order_no)
+    till.platform.fail_next("reverse_payment", LOST, after=True)
+    till.poll(payment, at=END)
+    till.platform.add_payment(
+        PaymentResult(outcome=Outcome.FAILED, order_no=payment.order_no, code="01")
+    )
+    services.refresh_payment(payment_id=payment.pk, now=END + timedelta(seconds=1))
+    till.tell(payment, at=END + timedelta(seconds=2))
+    for second in range(3, 6):
+        till.poll(payment, at=END + timedelta(seconds=second))
+    assert payment.state != PaymentState.SUCCEEDED
+    assert not JournalEntry.objects.exists()

@@ -260,6 +260,21 @@ def test_a_lost_answer_to_the_reversal_is_not_made_up_for_by_a_question(street: 
     assert street.agree(payment)
 
 
+def test_a_success_that_is_doubted_is_not_told_again_at_each_look(street: Street) -> None:
+    payment = street.begin()
+    street.platform.before["reverse"] = lambda: street.pay(payment)
+    street.platform.fail_next("reverse_payment", LOST)
+    again = street.poll(payment)
+    street.tell(payment)
+    street.pay(payment)
+    for seconds in range(10):
+        services.refresh_payment(payment_id=payment.pk, now=END + seconds * SECOND)
+    assert AuditEvent.objects.filter(action="payment.doubted").count() == 1
+    assert again is not None
+    street.poll(payment, at=again)
+    assert street.agree(payment)
+
+
 def test_what_the_platform_does_not_give_back_is_paid(street: Street) -> None:
     payment = street.begin()
     street.poll(payment)
@@ -421,3 +436,56 @@ def test_without_the_note_one_order_is_wrong(
         payment = crowded.begin()
         both(crowded, payment, order="note first")
         assert not crowded.agree(payment)
+
+
+def unseen_at_the_end(street: Street) -> Payment:
+    """An attempt whose page nobody has opened yet, ending together with its order."""
+    order = make_order(street.shop)
+    payment = services.start_payment(
+        order_id=order.pk,
+        account_id=street.account.pk,
+        product=Product.DYNAMIC_QR,
+        wallet="wechatpay",
+        now=order.expires_at - 60 * SECOND,
+        actor=PAYER,
+    )
+    assert payment.expires_at == payment.payable_until == order.expires_at
+    del street.platform.payments[payment.order_no]
+    return payment
+
+
+def test_what_is_opened_and_paid_while_its_ending_is_under_way_is_found(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reversal found nothing; before its answer is applied the payer pays, and the doubted notice must not be the end."""
+    payment = unseen_at_the_end(street)
+    end = payment.expires_at
+    reverse = street.platform.reverse_payment
+
+    def slow(ref: PaymentRef) -> PaymentResult:
+        told = reverse(ref)
+        street.platform.add_payment(paid_result(payment, at=end))
+        street.tell(payment, at=end)
+        return told
+
+    monkeypatch.setattr(street.platform, "reverse_payment", slow)
+    street.poll(payment, at=end)
+    monkeypatch.undo()
+    connect(monkeypatch, street.platform)
+    due = Due.objects.get(task=TASK, subject_id=payment.pk)
+    street.poll(payment, at=due.due_at)
+    assert street.agree(payment)
+    assert payment.state == PaymentState.SUCCEEDED
+
+
+def test_what_is_opened_after_the_orders_end_is_found_though_its_notice_is_lost(
+    street: Street,
+) -> None:
+    payment = unseen_at_the_end(street)
+    end = payment.expires_at
+    street.poll(payment, at=end)
+    assert payment.state == PaymentState.CLOSED
+    street.platform.add_payment(paid_result(payment, at=end + 5 * SECOND))
+    assert Due.objects.get(task=TASK, subject_id=payment.pk).due_at == end + LAST_LOOK
+    street.poll(payment, at=end + LAST_LOOK)
+    assert street.agree(payment)

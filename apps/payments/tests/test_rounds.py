@@ -372,6 +372,27 @@ def test_one_closed_early_is_looked_at_once_more_after_its_time(
     assert Due.objects.filter(task=TASK).count() == 0
 
 
+def test_a_last_look_that_the_platform_never_answers_ends_after_two_days(
+    shop: Shop, platform: FakeGateway
+) -> None:
+    """UnionPay may stay undecided for ever; its bill tells."""
+    with inside(shop):
+        (payment,) = begin(shop, make_account(shop), platform)
+        Payment.objects.update(expires_at=NOW + MINUTE)
+    look(NOW + MINUTE)
+    platform.payments[payment.order_no] = replace(
+        platform.payments[payment.order_no], outcome=Outcome.UNKNOWN, code="04"
+    )
+    end = payment.payable_until + timedelta(days=2)
+    while Due.objects.filter(task=TASK, due_at__lt=end).exists():
+        look(Due.objects.get(task=TASK).due_at)
+    assert len(platform.calls) > 48
+    due: Due = Due.objects.get(task=TASK)
+    assert due.due_at < end + timedelta(hours=2)
+    look(due.due_at)
+    assert not Due.objects.filter(task=TASK).exists()
+
+
 def test_a_payer_s_code_past_its_time_is_reversed_until_that_is_certain(
     shop: Shop, platform: FakeGateway
 ) -> None:

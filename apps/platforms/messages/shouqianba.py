@@ -15,11 +15,20 @@ CODES: dict[str, Promise] = {
     "terminal_replaced": _(
         "Shouqianba no longer accepts any key of the terminal that began this, and tells no other terminal what became of it. The portal tries that terminal again every hour. Until then look in Shouqianba's console, and change nothing here by guess."
     ),
+    "key_refused": _(
+        "Shouqianba no longer accepts the terminal's key (ILLEGAL_SIGN), so the code was not looked at and nothing was charged. Scan a fresh code: where the terminal's key is lost, the portal's own terminal takes it. The terminal must be activated anew."
+    ),
+    "terminal_off": _(
+        "The terminal is switched off or not activated at Shouqianba (UPAY_TERMINAL_STATUS_ABNORMAL), so nothing was charged. Switch it on in the console, or take the payment without this terminal."
+    ),
+    "terminal_unknown": _(
+        "Shouqianba does not know this terminal any more, so nothing was charged. Take the payment without this terminal, and look in Shouqianba's console whether it was deleted; then activate a new one."
+    ),
     "check_in_unanswered": _(
         "Shouqianba gave no answer to the terminal's daily check-in. The portal tries again by itself within a minute."
     ),
     "code_lost": _(
-        "Shouqianba had opened this code before, but its answer was lost. That code was closed and nothing was charged. Please try again."
+        "Shouqianba had opened this code before, but its answer was lost. That code is closed by itself. Please try again."
     ),
     "wallet_missing": _(
         "Which wallet pays is not known yet, so the payment was not opened. Open the code again inside the wallet."
@@ -33,7 +42,7 @@ CODES: dict[str, Promise] = {
     ),
     "refund_not_shown": _("Shouqianba does not show this refund; it is sent again."),
     "ILLEGAL_SIGN": _(
-        "Shouqianba does not accept the terminal's key at the moment, so nothing was done. The portal checks the terminal in anew and asks again by itself."
+        "Shouqianba does not accept the terminal's key at the moment, so it did not look at what was asked. The portal checks the terminal in anew and asks again by itself."
     ),
     **dict.fromkeys(
         ("INVALID_TERMINAL", "UPAY_TERMINAL_NOT_EXISTS"),

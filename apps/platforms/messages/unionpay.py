@@ -38,7 +38,7 @@ CODES: dict[str, Promise] = {
     ),
     "13": _("A value that UnionPay needs was missing. No money moved. Check the settings."),
     "31": _(
-        "UnionPay does not accept the merchant: the account is closed, blocked or not open yet. No money moved; contact UnionPay or your acquirer."
+        "UnionPay does not accept this merchant number. Check the merchant number first; if it is right, the account is closed, blocked or not open yet: contact UnionPay or your acquirer. No money moved."
     ),
     "32": _(
         "UnionPay has not opened this kind of transaction for the merchant. No money moved; have it opened by UnionPay or your acquirer."
@@ -120,5 +120,17 @@ CODES: dict[str, Promise] = {
             "certificate_weak",
         ),
         _("This certificate cannot be used. Enter the file again under Platforms."),
+    ),
+}
+#: Where a code of both says another thing of a payment.
+OF_PAYMENTS: dict[str, Promise] = {
+    "64": _(
+        "The balance on the payer's card is too low; nothing was charged. The payer may choose another card or another way to pay."
+    ),
+}
+#: And of a refund.
+OF_REFUNDS: dict[str, Promise] = {
+    "64": _(
+        "The merchant's balance at UnionPay is too low for this refund, so no money moved. It must grow first; ask for the refund again then."
     ),
 }

@@ -102,7 +102,9 @@ CODES: dict[str, Promise] = {
     ),
     "NOTPAY": _("Not paid yet."),
     "USERPAYING": _("The payer is entering the password."),
-    "PAYERROR": _("The payment failed; nothing was charged."),
+    "PAYERROR": _(
+        "WeChat Pay could not take the money: usually the payer's balance or card does not suffice, or a limit is reached. Nothing was charged. The payer may choose another card or another way to pay."
+    ),
     "REVOKED": _("The payment was reversed; nothing is left charged."),
     "CLOSED": _(
         "Closed at WeChat Pay. A closed payment was not charged; a closed refund returned no money and needs a new refund."
@@ -169,3 +171,8 @@ CODES: dict[str, Promise] = {
         "WeChat Pay signed with a platform certificate that is not valid at this time, so its word was not trusted. Check this server's clock; the portal fetches new certificates by itself."
     ),
 }
+_PAYER_SHORT = _(
+    "The payer's balance is too low; nothing was charged. The payer may choose another way to pay."
+)
+#: Where a code of both says another thing of a payment.
+OF_PAYMENTS: dict[str, Promise] = dict.fromkeys(("NOTENOUGH", "NOT_ENOUGH"), _PAYER_SHORT)

@@ -1,11 +1,11 @@
-"""Writes of this room: accounts and their credentials, and the notification intake."""
+"""Writes of this room: accounts, their credentials and terminals, and the notification intake.
+
+``asking``, ``rounds`` and ``pacing`` are what higher rooms ask the platforms with; they import them by name.
+"""
 
 from apps.platforms.services.accounts import (
     AccountNotFound,
-    CredentialsRefused,
-    PlatformUnreachable,
     connect_account,
-    fingerprints_of,
     move_account,
     notify_url,
     recheck_account,
@@ -13,8 +13,8 @@ from apps.platforms.services.accounts import (
     set_active,
     update_account,
 )
-from apps.platforms.services.credentials import credentials_of
-from apps.platforms.services.gateways import Caller, gateway_of, gateways_of
+from apps.platforms.services.credentials import credentials_of, fingerprints_of
+from apps.platforms.services.gateways import Caller, gateway_of, gateways_of, terminal_of
 from apps.platforms.services.notifications import (
     BodyExpired,
     NotificationNotFound,
@@ -25,6 +25,7 @@ from apps.platforms.services.notifications import (
     reprocess_notification,
 )
 from apps.platforms.services.terminals import needs_activation, portal_terminal
+from apps.platforms.services.trying import CredentialsRefused, PlatformUnreachable
 from apps.platforms.services.verdicts import last_check
 
 __all__ = [
@@ -52,5 +53,6 @@ __all__ = [
     "reprocess_notification",
     "reseal_account",
     "set_active",
+    "terminal_of",
     "update_account",
 ]

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from apps.core import audit, doors, encryption
 from apps.core.audit import Actor
 from apps.merchants.models import Store
-from apps.platforms import registry, wording
+from apps.platforms import registry
 from apps.platforms.gateway import (
     CheckState,
     CredentialCheck,
@@ -25,34 +25,16 @@ from apps.platforms.gateway import (
     Platform,
 )
 from apps.platforms.models import AccountStore, PlatformAccount
-from apps.platforms.services import renewal, terminals, verdicts
+from apps.platforms.services import renewal, terminals, trying, verdicts
 from apps.platforms.services.credentials import PURPOSE, credentials_of, sealed
-from apps.platforms.services.gateways import gateway_of, gateway_with
+from apps.platforms.services.gateways import gateway_of
+from apps.platforms.services.trying import CredentialsRefused
 
 DOOR = "account"
 #: Columns for what a platform switches on by contract.
 PRODUCTS = frozenset({"takes_barcodes", "takes_h5", "cancels_same_day"})
 #: Characters of an account's public reference; about 115 bits.
 REF_LENGTH = 20
-
-
-class CredentialsRefused(Exception):
-    """Nothing was stored: ``field`` names the input at fault ("" where none can be told), ``message`` says why.
-
-    ``errors`` holds all of them where several inputs are at fault.
-    """
-
-    def __init__(
-        self, field: str, message: str, *, errors: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
-        self.errors = dict(errors or {field: message})
-
-
-class PlatformUnreachable(CredentialsRefused):
-    """Nothing was stored, since the platform gave no usable answer. The caller may ask again with ``unchecked``."""
 
 
 class AccountNotFound(LookupError):
@@ -80,18 +62,18 @@ def connect_account(
     stored. Where the platform has terminals, the activation code among the keys becomes the portal's own terminal, which
     proves the others; without an answer nothing is stored. Raises CredentialsRefused, PlatformUnreachable.
     """
-    known = _known(platform)
+    known = trying.known_platform(platform)
     label = _label(label)
-    credentials = _stripped(credentials)
-    _refuse_bad_shape(known, credentials)
+    credentials = trying.stripped(credentials)
+    trying.refuse_bad_shape(known, credentials)
     _refuse_double(known, credentials)
     stores = _stores(all_stores, store_ids)
-    credentials, code = _without_code(credentials)
-    activated = _activated(known, credentials, code) if code else None
+    credentials, code = trying.without_code(credentials)
+    activated = trying.activate(known, credentials, code) if code else None
     if activated is not None:
         check = CredentialCheck(state=CheckState.GOOD)
     else:
-        check = _check(known, credentials, unchecked=unchecked)
+        check = trying.check(known, credentials, unchecked=unchecked)
     account = PlatformAccount(
         platform=known.value,
         label=label,
@@ -162,7 +144,7 @@ def update_account(
     Raises AccountNotFound, CredentialsRefused, PlatformUnreachable.
     """
     before = _get(account_id)
-    known = _known(before.platform)
+    known = trying.known_platform(before.platform)
     label = _label(label)
     stores = _stores(all_stores, store_ids)
     held = credentials_of(before)
@@ -173,17 +155,21 @@ def update_account(
     check: CredentialCheck | None = None
     activated: terminals.Activated | None = None
     if given:
-        _refuse_bad_shape(known, credentials, connecting=False)
-        credentials, code = _without_code(credentials)
+        trying.refuse_bad_shape(known, credentials, connecting=False)
+        credentials, code = trying.without_code(credentials)
         if code:
             if not terminals.needs_activation(before):
                 raise CredentialsRefused(
                     registry.ACTIVATION_CODE, _("The terminal works; it needs no new code.")
                 )
-            activated = _activated(known, credentials, code)
+            activated = trying.activate(known, credentials, code)
+            try:
+                terminals.refuse_other(before, activated, terminal_id=None, now=now)
+            except terminals.ActivationRefused as refusal:
+                raise CredentialsRefused(refusal.field, refusal.message) from refusal
             check = CredentialCheck(state=CheckState.GOOD)
         else:
-            check = _check(known, credentials, unchecked=unchecked, account=before)
+            check = trying.check(known, credentials, unchecked=unchecked, account=before)
     with transaction.atomic():
         account = _lock(account_id)
         if bytes(account.credentials_sealed) != bytes(before.credentials_sealed):
@@ -319,20 +305,6 @@ def reseal_account(*, account_id: int) -> bool:
     return True
 
 
-def fingerprints_of(account: PlatformAccount) -> dict[str, str]:
-    """For each stored key eight characters by which to tell whether it changed; they reveal nothing of it.
-
-    Raises CannotOpen.
-    """
-    return {
-        name: encryption.keyed_hash(
-            f"{name}:{value}", merchant_id=account.merchant_id, purpose="credential-fingerprint"
-        )[:8]
-        for name, value in credentials_of(account).keys.items()
-        if value
-    }
-
-
 def notify_url(account: PlatformAccount) -> str:
     """Where the platform delivers this account's notifications."""
     return f"{settings.PUBLIC_URL}/notify/{account.platform}/{account.ref}"
@@ -354,12 +326,6 @@ def _lock(account_id: int) -> PlatformAccount:
     return account
 
 
-def _known(platform: str) -> Platform:
-    if platform not in registry.connected_platforms():
-        raise CredentialsRefused("", _("This platform cannot be connected yet."))
-    return Platform(platform)
-
-
 def _label(label: str) -> str:
     label = " ".join(label.split())
     if not label:
@@ -367,23 +333,6 @@ def _label(label: str) -> str:
     if len(label) > 60:
         raise CredentialsRefused("label", _("The name may have 60 characters at most."))
     return label
-
-
-def _stripped(credentials: Credentials) -> Credentials:
-    return Credentials(
-        app_id=credentials.app_id.strip(),
-        merchant_no=credentials.merchant_no.strip(),
-        keys={name: value.strip() for name, value in credentials.keys.items() if value.strip()},
-    )
-
-
-def _refuse_bad_shape(
-    platform: Platform, credentials: Credentials, *, connecting: bool = True
-) -> None:
-    errors = registry.validate_credentials_shape(platform, credentials, connecting=connecting)
-    if errors:
-        field, message = next(iter(errors.items()))
-        raise CredentialsRefused(field, message, errors=errors)
 
 
 def _refuse_double(platform: Platform, credentials: Credentials) -> None:
@@ -411,38 +360,6 @@ def _stores(all_stores: bool, store_ids: Collection[int]) -> frozenset[int]:
     if Store.objects.filter(pk__in=asked).count() != len(asked):
         raise CredentialsRefused("store_ids", _("One of these stores does not exist."))
     return asked
-
-
-def _without_code(credentials: Credentials) -> tuple[Credentials, str]:
-    """What is stored of the entries, and the activation code among them, which is not."""
-    keys = dict(credentials.keys)
-    code = keys.pop(registry.ACTIVATION_CODE, "")
-    return replace(credentials, keys=keys), code
-
-
-def _activated(platform: Platform, credentials: Credentials, code: str) -> terminals.Activated:
-    try:
-        return terminals.call_activation(
-            platform=platform, credentials=credentials, code=code, name=terminals.OUR_NAME
-        )
-    except terminals.ActivationRefused as refusal:
-        raise CredentialsRefused(refusal.field, refusal.message) from refusal
-
-
-def _check(
-    platform: Platform,
-    credentials: Credentials,
-    *,
-    unchecked: bool,
-    account: PlatformAccount | None = None,
-) -> CredentialCheck:
-    """Try credentials at the platform, by the terminal of ``account`` where it has one."""
-    check = gateway_with(credentials, platform=platform, account=account).check_credentials()
-    if check.state is CheckState.BAD:
-        raise CredentialsRefused(check.field, wording.check_words(platform, check))
-    if check.state is CheckState.UNREACHABLE and not unchecked:
-        raise PlatformUnreachable("", wording.check_words(platform, check))
-    return check
 
 
 def _serve(account: PlatformAccount, store_ids: Collection[int]) -> None:

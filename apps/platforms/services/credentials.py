@@ -26,3 +26,17 @@ def sealed(keys: Mapping[str, str], merchant_id: int, *, purpose: str = PURPOSE)
     """Keys by name, sealed for one merchant."""
     plain = json.dumps(dict(keys), ensure_ascii=False, sort_keys=True).encode()
     return encryption.seal(plain, merchant_id=merchant_id, purpose=purpose)
+
+
+def fingerprints_of(account: PlatformAccount) -> dict[str, str]:
+    """For each stored key eight characters by which to tell whether it changed; they reveal nothing of it.
+
+    Raises CannotOpen.
+    """
+    return {
+        name: encryption.keyed_hash(
+            f"{name}:{value}", merchant_id=account.merchant_id, purpose="credential-fingerprint"
+        )[:8]
+        for name, value in credentials_of(account).keys.items()
+        if value
+    }

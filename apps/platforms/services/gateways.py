@@ -81,6 +81,14 @@ def _built(
     )
 
 
+def terminal_of(caller: Caller) -> AccountTerminal | None:
+    """The terminal that calls, as ``gateway_of``; None where the platform has none, or the account has none yet."""
+    if not has_terminals(caller.account):
+        return None
+    rows = _terminals({caller.account.pk}).get(caller.account.pk, [])
+    return _calling(rows, caller, now=clock.now())
+
+
 def gateway_with(
     credentials: Credentials, *, platform: Platform, account: PlatformAccount | None
 ) -> PlatformGateway:
@@ -108,11 +116,13 @@ def _calling(
 ) -> AccountTerminal | None:
     at = caller.began_at or now
     for row in rows:
-        on = row.activated_at <= at and (row.off_at is None or at < row.off_at)
-        if on and row.terminal_id == caller.terminal_id is not None:
+        if row.terminal_id == caller.terminal_id is not None and row.calls_at(at):
             return row
     ours = [row for row in rows if row.terminal_id is None]
-    # The one of that time; clocks that differ a little leave nobody without one.
+    of_that_time = [row for row in ours if row.calls_at(at)]
+    if of_that_time:
+        return of_that_time[-1]
+    # Clocks that differ a little leave nobody without one.
     return next(
         (row for row in reversed(ours) if row.activated_at <= at), ours[0] if ours else None
     )

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
+from psycopg.types.json import Jsonb
 
-from apps.core import encryption, outbox
+from apps.core import encryption, outbox, sql
 from apps.core.audit import Actor
 from apps.core.deadlines import Deadline
 from apps.core.logging import redact
@@ -45,6 +46,31 @@ _KEPT_HEADERS = frozenset({"content-type", "content-length", "user-agent", "requ
 _KEPT_PREFIX = "wechatpay-"
 #: The query string is kept among the headers, under a name that no header can have.
 _QUERY = ":query"
+
+_STORED = "SELECT %(task)s, stored.merchant_id, stored.id, %(look_at)s::timestamptz FROM stored"
+#: The row and its task in one statement, so that there is never the one without the other.
+_STORE = f"""
+WITH stored AS (
+    INSERT INTO platforms_notification (merchant_id, account_id, received_at, headers, body_sealed, body_sha256, remote_ip,
+        verdict, dedup_key, kind, order_no, state, detail)
+    VALUES (%(merchant_id)s, %(account_id)s, %(received_at)s, %(headers)s, %(body_sealed)s, %(body_sha256)s, %(remote_ip)s,
+        '', '', '', '', 'received', '')
+    RETURNING id, merchant_id
+)
+{outbox.enqueuing(_STORED)} RETURNING subject_id
+"""  # noqa: S608  # put together of constants
+_EVENTS_TURN = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_APPLIED_BEFORE = """
+SELECT FROM platforms_notification
+WHERE merchant_id = %s AND account_id = %s AND order_no = %s AND dedup_key = %s AND state = 'applied' LIMIT 1
+"""
+_SETTLE = """
+UPDATE platforms_notification SET state = %(state)s, verdict = %(verdict)s, detail = %(detail)s, processed_at = %(now)s,
+    kind = COALESCE(%(kind)s, kind), dedup_key = COALESCE(%(dedup_key)s, dedup_key), order_no = COALESCE(%(order_no)s, order_no)
+WHERE merchant_id = %(merchant_id)s AND id = %(subject_id)s AND received_at = %(received_at)s
+    AND state NOT IN ('applied', 'repeated')
+"""
+_SETTLE_AND_FORGET = f"WITH settled AS ({_SETTLE}) {outbox.FORGET}"
 
 
 class NotificationNotFound(LookupError):
@@ -172,23 +198,24 @@ def _store(
     headers = _kept(raw.headers, platform=account.platform)
     if raw.query:
         headers[_QUERY] = raw.query.replace("\x00", "")[:1024]
-    row = Notification(
-        account_id=account.pk,
-        received_at=raw.received_at,
-        headers=headers,
-        body_sealed=encryption.seal(raw.body, merchant_id=account.merchant_id, purpose=PURPOSE),
-        body_sha256=hashlib.sha256(raw.body).digest(),
-        remote_ip=remote_ip,
+    merchant_id = account.merchant_id
+    stored = sql.every(
+        _STORE,
+        {
+            "merchant_id": merchant_id,
+            "account_id": account.pk,
+            "received_at": raw.received_at,
+            "headers": Jsonb(headers),
+            "body_sealed": encryption.seal(raw.body, merchant_id=merchant_id, purpose=PURPOSE),
+            "body_sha256": hashlib.sha256(raw.body).digest(),
+            "remote_ip": remote_ip,
+            "task": REPROCESS,
+            "look_at": now + LOST_AFTER,
+        },
     )
-    with transaction.atomic():
-        row.save(force_insert=True)
-        outbox.enqueue(
-            task=REPROCESS,
-            merchant_id=account.merchant_id,
-            subject_id=row.pk,
-            due_at=now + LOST_AFTER,
-        )
-    return row
+    return Notification(
+        pk=stored[0][0], merchant_id=merchant_id, account_id=account.pk, received_at=raw.received_at
+    )
 
 
 def _process(
@@ -266,24 +293,14 @@ def _apply(
     if message.kind is gateway.NotificationKind.OTHER:
         return NotificationState.APPLIED, "nothing_to_do"
     # Deliveries of the same event wait for each other here: the second one then finds the first one's row.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"notification/{account.pk}/{facts['dedup_key']}"],
-        )
-    applied = Notification.objects.filter(
-        account_id=account.pk,
-        order_no=facts["order_no"],
-        dedup_key=facts["dedup_key"],
-        state=NotificationState.APPLIED,
-    )
-    if applied.exists():
+    sql.run(_EVENTS_TURN, [f"notification/{account.pk}/{facts['dedup_key']}"])
+    event = [account.merchant_id, account.pk, facts["order_no"], facts["dedup_key"]]
+    if sql.first(_APPLIED_BEFORE, event) is not None:
         return NotificationState.REPEATED, ""
     handler = intake.handler_of(message.kind)
     return handler.apply(account=account, notification=message, now=now, actor=actor), ""
 
 
-@transaction.atomic
 def _settle(
     row: Notification,
     state: NotificationState,
@@ -295,13 +312,24 @@ def _settle(
 ) -> NotificationState:
     """Write the outcome; an outcome that another worker wrote meanwhile and that is final stays.
 
-    What need not be tried again is forgotten in the same transaction.
+    What need not be tried again is forgotten by the same statement.
     """
-    Notification.objects.filter(pk=row.pk, received_at=row.received_at).exclude(
-        state__in=[NotificationState.APPLIED, NotificationState.REPEATED]
-    ).update(state=state, verdict=verdict, detail=detail[:300], processed_at=now, **facts)
-    if state is not NotificationState.FAILED:
-        outbox.forget(task=REPROCESS, merchant_id=row.merchant_id, subject_id=row.pk)
+    values = {
+        "state": state.value,
+        "verdict": verdict,
+        "detail": detail[:300],
+        "now": now,
+        "kind": facts.get("kind"),
+        "dedup_key": facts.get("dedup_key"),
+        "order_no": facts.get("order_no"),
+        "merchant_id": row.merchant_id,
+        "subject_id": row.pk,
+        "received_at": row.received_at,
+    }
+    if state is NotificationState.FAILED:
+        sql.run(_SETTLE, values)
+    else:
+        sql.run(_SETTLE_AND_FORGET, {**values, "task": REPROCESS})
     return state
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from django.db.models import Q
+
 from apps.core import outbox
 from apps.core.encryption import CannotOpen
 from apps.core.models import Due
@@ -51,8 +53,9 @@ def _plan_renewals(*, now: datetime) -> int:
 def _plan_check_ins(*, now: datetime) -> int:
     """The task itself knows whether a terminal has its key of the day."""
     planned = _planned(terminals.TASK)
-    rows = AccountTerminal.objects.filter(state=TerminalState.ACTIVE).exclude(pk__in=planned)
-    missing = list(rows.order_by("pk").values_list("pk", "merchant_id"))
+    given_up = Q(off_at__lt=now - terminals.LOST_FOR)
+    rows = AccountTerminal.objects.exclude(state=TerminalState.OFF).exclude(given_up)
+    missing = list(rows.exclude(pk__in=planned).order_by("pk").values_list("pk", "merchant_id"))
     for pk, merchant_id in missing:
         outbox.enqueue(task=terminals.TASK, merchant_id=merchant_id, subject_id=pk, due_at=now)
     return len(missing)

@@ -59,6 +59,44 @@ def test_unknown_codes() -> None:
         assert "502" in str(messages.explain(Platform.ALIPAY, "http_502"))
 
 
+@pytest.mark.parametrize(
+    ("platform", "code"),
+    [
+        (Platform.UNIONPAY, "64"),
+        (Platform.WECHATPAY, "NOTENOUGH"),
+        (Platform.WECHATPAY, "NOT_ENOUGH"),
+    ],
+)
+def test_of_a_payment_and_of_a_refund_a_code_says_different_things(
+    platform: Platform, code: str
+) -> None:
+    with translation.override("en"):
+        payment = str(messages.explain(platform, code, about=messages.About.PAYMENT))
+        refund = str(messages.explain(platform, code, about=messages.About.REFUND))
+    assert "payer" in payment
+    assert "refund" not in payment
+    assert "refund" in refund
+    assert "payer" not in refund
+    # What is not told apart has one sentence.
+    general = messages.explain(platform, "timeout")
+    assert messages.explain(platform, "timeout", about=messages.About.PAYMENT) == general
+
+
+def test_whether_the_words_say_that_nothing_moved() -> None:
+    for language in ("en", "zh-hans"):
+        with translation.override(language):
+            assert messages.says_nothing_moved(Platform.WECHATPAY, "PAYERROR")
+            assert messages.says_nothing_moved(Platform.UNIONPAY, "01")
+            assert not messages.says_nothing_moved(Platform.WECHATPAY, "NO_AUTH")
+            assert not messages.says_nothing_moved(Platform.ALIPAY, "NEVER_HEARD_OF")
+            assert not messages.says_nothing_moved(Platform.ALIPAY, "")
+
+
+def test_a_merchant_number_that_may_be_mistyped() -> None:
+    with translation.override("en"):
+        assert "Check the merchant number" in str(messages.explain(Platform.UNIONPAY, "31"))
+
+
 def test_a_bill_that_cannot_be_read() -> None:
     with translation.override("en"):
         error = StatementUnreadable("bad_row", "x", line=7, column="订单金额")
@@ -82,4 +120,5 @@ def test_every_sentence_is_translated() -> None:
     with translation.override("en"):
         for platform in Platform:
             for code in messages.known_codes(platform):
-                assert str(messages.explain(platform, code)) in known
+                for about in (None, *messages.About):
+                    assert str(messages.explain(platform, code, about=about)) in known

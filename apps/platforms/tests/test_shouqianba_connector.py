@@ -18,7 +18,13 @@ from apps.platforms import messages
 from apps.platforms.connectors.shouqianba import wire
 from apps.platforms.connectors.shouqianba.client import UNHEARD
 from apps.platforms.connectors.shouqianba.connector import ShouqianbaEndpoints, ShouqianbaGateway
+from apps.platforms.connectors.shouqianba.payments import (
+    KEY_REFUSED,
+    TERMINAL_OFF,
+    TERMINAL_UNKNOWN,
+)
 from apps.platforms.gateway import (
+    CODE_LOST,
     CheckState,
     Credentials,
     InvalidSignature,
@@ -62,6 +68,7 @@ from apps.platforms.tests.contract import (
     barcode_ref,
     barcode_request,
     create_request,
+    every_call,
     payment_ref,
     refund_ref,
     refund_request,
@@ -214,6 +221,19 @@ class TestShouqianbaContract(GatewayContract):
         assert caught.value.code == "bad_answer"
 
     @override
+    def test_a_wrong_key_of_ours_says_nothing_about_the_money(self, rig: Rig) -> None:
+        """But for a payer's code: it is shown once only, so that what was refused unread has taken nothing."""
+        self._paid(rig)
+        self._refunded(rig)
+        gateway = rig.gateway_with(keys={rig.signing_key: rig.foreign_key()})
+        for name, call in every_call(rig, gateway).items():
+            error = PlatformRejected if name == "barcode" else PlatformUnavailable
+            with pytest.raises(error):
+                call()
+        assert rig.gateway().query_payment(payment_ref()).outcome is Outcome.SUCCEEDED
+        assert gateway.check_credentials().state is CheckState.BAD
+
+    @override
     def test_an_answer_signed_by_a_stranger_is_not_believed(self, rig: Rig) -> None:
         """There is nothing that a stranger could sign."""
         self._paid(rig)
@@ -340,16 +360,19 @@ class TestOrders:
             gateway_at(server).create_payment(request)
         assert gateway_at(server).create_payment(request).qr_content == f"https://qr.test/{ORDER}"
 
-    def test_a_code_whose_answer_was_lost_and_is_not_told_again_is_closed(
-        self, server: ShouqianbaServer
+    @pytest.mark.parametrize("state", ["CREATED", "CANCELED"])
+    def test_a_code_whose_answer_was_lost_and_is_not_told_again(
+        self, server: ShouqianbaServer, state: str
     ) -> None:
+        """It is not cancelled on the way: whoever got the first answer may be showing it."""
         server.tells_code = False
         request = create_request(wallet="wechatpay")
         gateway_at(server).create_payment(request)
-        with pytest.raises(PlatformRejected) as caught:
+        server.orders[ORDER]["order_status"] = state
+        with pytest.raises(PlatformUnavailable) as caught:
             gateway_at(server).create_payment(request)
-        assert caught.value.code == "code_lost"
-        assert server.orders[ORDER]["order_status"] == "CANCELED"
+        assert caught.value.code == CODE_LOST
+        assert server.orders[ORDER]["order_status"] == state
 
     def test_a_code_that_was_paid_meanwhile_is_never_called_failed(
         self, paid: ShouqianbaServer
@@ -547,6 +570,63 @@ class TestPayersCodes:
         paid.faults.append(biz("PAY_FAIL", "INSUFFICIENT_FUND", **data))
         with pytest.raises(error):
             gateway_at(paid).pay_barcode(barcode_request())
+
+    @pytest.mark.parametrize(
+        ("code", "ours"),
+        [
+            ("ILLEGAL_SIGN", KEY_REFUSED),
+            ("INVALID_TERMINAL", TERMINAL_UNKNOWN),
+            ("UPAY_TERMINAL_NOT_EXISTS", TERMINAL_UNKNOWN),
+            ("UPAY_TERMINAL_STATUS_ABNORMAL", TERMINAL_OFF),
+        ],
+    )
+    @pytest.mark.parametrize("where", ["outside", "inside"])
+    def test_refused_for_its_key_or_terminal_nothing_was_taken(
+        self, server: ShouqianbaServer, code: str, ours: str, where: str
+    ) -> None:
+        inside = biz("FAIL", code)
+        server.faults.append(inside if where == "inside" else lambda _: server.outer("400", code))
+        with pytest.raises(PlatformRejected) as caught:
+            gateway_at(server).pay_barcode(barcode_request())
+        assert (caught.value.code, caught.value.retry_same) == (ours, False)
+        assert len(server.requests) == 1
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            # Not in the documented form.
+            httpx.Response(200, json={"result_code": "500", "error_code": "ILLEGAL_SIGN"}),
+            httpx.Response(502, json={"result_code": "400", "error_code": "ILLEGAL_SIGN"}),
+            httpx.Response(200, json={"error_code": "ILLEGAL_SIGN"}),
+            httpx.Response(200, text="ILLEGAL_SIGN"),
+            httpx.Response(403, text="<html>ILLEGAL_SIGN</html>"),
+            # It was looked at, and nobody knows what came of it.
+            biz("PAY_FAIL_ERROR", "ILLEGAL_SIGN")(httpx.Request("POST", "https://sqb.test")),
+            biz("PAY_FAIL", "ILLEGAL_SIGN", client_sn=ORDER, order_status="PAID")(
+                httpx.Request("POST", "https://sqb.test")
+            ),
+        ],
+    )
+    def test_what_only_looks_like_such_a_refusal_is_unknown(
+        self, server: ShouqianbaServer, answer: httpx.Response
+    ) -> None:
+        server.faults.append(lambda _: answer)
+        keys = TwoKeys(FIRST_KEY, FIRST_KEY)
+        with pytest.raises(PlatformUnavailable):
+            gateway_at(server, keys=keys).pay_barcode(barcode_request())
+        # And the payer's code is not shown a second time.
+        assert len(server.requests) == 1
+
+    def test_a_code_shown_again_with_another_key_whose_answer_is_lost_is_unknown(
+        self, server: ShouqianbaServer
+    ) -> None:
+        server.faults += [
+            lambda _: server.outer("400", "ILLEGAL_SIGN"),
+            ShouqianbaRig(server).lost_answer(),
+        ]
+        with pytest.raises(PlatformUnavailable) as caught:
+            gateway_at(server, keys=TwoKeys("old", FIRST_KEY)).pay_barcode(barcode_request())
+        assert caught.value.code == "timeout"
 
     def test_the_code_is_taken_out_of_shouqianbas_words(self, server: ShouqianbaServer) -> None:
         request = barcode_request()
@@ -809,7 +889,7 @@ class TestRefunds:
         gateway = gateway_at(paid)
         gateway.refund(refund_request(refund_no=LONG))
         gateway.refund(refund_request(refund_no=OTHER, amount=Money(1500)))
-        again = refund_request(refund_no=LONG, refunded_before=before)
+        again = refund_request(refund_no=LONG, refunded_before=before, repeated=True)
         if isinstance(expected, Outcome):
             assert gateway.refund(again).outcome is expected
         else:
@@ -817,11 +897,34 @@ class TestRefunds:
                 gateway.refund(again)
 
     def test_a_first_refusal_is_final(self, paid: ShouqianbaServer) -> None:
-        gateway_at(paid).refund(refund_request(refund_no=OTHER, amount=Money(2500)))
-        first = gateway_at(paid, now=REFUND_BEGAN_AT + timedelta(seconds=1))
+        """However late it is sent: what the sums say then is another's."""
+        gateway_at(paid).refund(refund_request(refund_no=OTHER))
+        paid.faults.append(biz("FAIL", "UPAY_REFUND_INVALID_ORDER_STATE"))
+        first = gateway_at(paid, now=REFUND_BEGAN_AT + timedelta(hours=1))
         with pytest.raises(PlatformRejected) as caught:
-            first.refund(refund_request(refund_no=LONG))
+            first.refund(refund_request(refund_no=LONG, refunded_before=Money(0)))
         assert caught.value.code == "UPAY_REFUND_INVALID_ORDER_STATE"
+
+    def test_a_repeat_is_one_however_soon(self, paid: ShouqianbaServer) -> None:
+        """The first call took effect a moment ago; its answer was lost."""
+        paid.forgets_refunds = True
+        whole = refund_request(amount=Money(2500), refunded_before=Money(0))
+        at_once = gateway_at(paid, now=REFUND_BEGAN_AT + timedelta(seconds=1))
+        at_once.refund(whole)
+        again = at_once.refund(replace(whole, repeated=True))
+        assert (again.outcome, again.amount) == (Outcome.SUCCEEDED, Money(2500))
+
+    def test_ours_is_shown_beside_one_made_in_the_console(self, paid: ShouqianbaServer) -> None:
+        """How much of the sum is ours is not told; that it was made is."""
+        gateway = gateway_at(paid)
+        gateway.refund(refund_request(refund_no="CONSOLE1"))
+        gateway.refund(refund_request(refund_no=LONG))
+        ref = refund_ref(refund_no=LONG, amount=Money(1000), refunded_before=Money(0))
+        result = gateway.query_refund(ref)
+        assert (result.outcome, result.amount) == (Outcome.SUCCEEDED, None)
+        # Less than ours went back: that cannot be.
+        less = gateway.query_refund(replace(ref, amount=Money(2100)))
+        assert less.amount == Money(2000)
 
     def test_done_before_but_nothing_is_refunded(self, paid: ShouqianbaServer) -> None:
         paid.faults.append(biz("FAIL", "UPAY_REFUND_ORDER_NOOP"))
@@ -1119,3 +1222,7 @@ def test_every_code_that_the_connector_knows_has_words() -> None:
     assert {wire.CANCELLED_BEFORE, wire.REFUNDED_BEFORE, NO_TERMINAL, TERMINAL_LOST} <= known
     ours = {"code_lost", "wallet_missing", "amount_out_of_range", "address_too_long"}
     assert ours | {"refund_not_shown", terminals.UNANSWERED} <= known
+    charges = {KEY_REFUSED, TERMINAL_OFF, TERMINAL_UNKNOWN}
+    assert charges <= known
+    for code in charges:
+        assert messages.says_nothing_moved(Platform.SHOUQIANBA, code)

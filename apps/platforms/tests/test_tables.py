@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from apps.core.clock import CHINA, business_period
 from apps.core.money import Money
 from apps.platforms.gateway import LineKind, ParsedStatement, StatementLine, StatementUnreadable
-from apps.platforms.tables import DEFAULT_COLUMNS, clean, guess, look, parse, read_rows, write
+from apps.platforms.tables import (
+    DEFAULT_COLUMNS,
+    clean,
+    gross_column,
+    guess,
+    look,
+    parse,
+    read_rows,
+    write,
+)
 
 DAY = date(2026, 11, 23)
 HEADINGS = "日期,流水,商家订单号,类型,金额,手续费,结果"
@@ -148,6 +157,41 @@ def test_the_beginning_of_a_file_for_choosing() -> None:
     assert [line.amount.minor for line in read_rows(sample, COLUMNS)] == [110_000, 3000]
     with pytest.raises(StatementUnreadable):
         look(b"1,2,3\n4,5,6\n")
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "实收金额(元)",
+        "到账金额",
+        "结算金额",
+        "净额金额",
+        "手续费金额",
+        "优惠金额",
+        "退款金额",
+        "Net amount",
+    ],
+)
+def test_what_is_left_of_an_amount_is_not_guessed_as_the_amount(heading: str) -> None:
+    assert "amount" not in guess(["时间", heading])
+    assert guess(["时间", heading, "交易金额"])["amount"] == "交易金额"
+
+
+def test_the_column_of_the_whole_amount_is_found() -> None:
+    headings = "日期,流水,实收,手续费,消费,序号"
+    rows = [
+        "2026-11-23 10:00:00,1,99.62,0.38,100.00,1",
+        "2026-11-23 11:00:00,2,-29.89,-0.11,¥-30.00,2",
+    ]
+    sample = look(table(*rows, headings=headings))
+    net = {"at": "日期", "trade_no": "流水", "amount": "实收"}
+    assert gross_column(sample, net) == "消费"
+    assert gross_column(sample, {**net, "fee": "手续费"}) == "消费"
+    assert gross_column(sample, {**net, "amount": "消费"}) == ""
+    assert gross_column(sample, {**net, "fee": "序号"}) == ""
+    # Without fees the columns agree, and nothing can be said.
+    free = look(table("2026-11-23 10:00:00,1,5.00,0.00,5.00,1", headings=headings))
+    assert gross_column(free, net) == ""
 
 
 def test_the_usual_headings_are_guessed() -> None:

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -44,7 +44,7 @@ from apps.platforms.models import (
     Verdict,
 )
 from apps.platforms.services import terminals
-from apps.platforms.services.terminals import CheckIn, check_ins
+from apps.platforms.services.terminals import CheckIn, activation, check_ins
 from apps.platforms.services.upkeep import plan_upkeep
 from apps.platforms.tests import shouqianba_server
 from apps.platforms.tests.conftest import CountingHandler, serving
@@ -189,6 +189,18 @@ class TestConnecting:
         assert server.codes[CODE] == 1
         assert not PlatformAccount.objects.exists()
         assert not AccountTerminal.objects.exists()
+
+    def test_a_refusal_of_the_code_speaks_of_the_code(
+        self, scoped: Shop, server: ShouqianbaServer
+    ) -> None:
+        """The platform's codes have words about payments as well, which do not fit here."""
+        server.faults.append(lambda _: server.outer("400", "INVALID_PARAMS", "激活码不存在"))
+        with pytest.raises(services.CredentialsRefused) as caught:
+            connect()
+        assert "did not take the activation code (INVALID_PARAMS)." in caught.value.message
+        assert caught.value.message.endswith("“激活码不存在”")
+        for word in ("amount", "money", "values sent"):
+            assert word not in caught.value.message
 
     def test_a_lost_answer_and_the_second_try(self, scoped: Shop, server: ShouqianbaServer) -> None:
         server.faults.append(lost_after(server))
@@ -445,6 +457,8 @@ class TestWhoCalls:
         terminals.activate(
             account_id=account.pk, terminal_id=till.pk, code="TILL01", actor=ACTOR, now=NOW
         )
+        # It begins things a few seconds after it was activated.
+        AccountTerminal.objects.filter(terminal=till).update(activated_at=NOW)
         return till
 
     def caller(self, server: ShouqianbaServer, gateway: PlatformGateway) -> str:
@@ -468,11 +482,46 @@ class TestWhoCalls:
         at_till = AccountTerminal.objects.get(terminal=till)
         off_at = NOW + timedelta(hours=1)
         assert terminals.switch_off(account_terminal_id=at_till.pk, actor=ACTOR, now=off_at)
-        began = NOW + timedelta(minutes=1)
-        asking = services.gateway_of(account, terminal_id=till.pk, began_at=began)
-        assert self.caller(server, asking) == at_till.terminal_sn
-        new = services.gateway_of(account, terminal_id=till.pk, began_at=off_at)
+        # What begins while it is switched off: who began it may have seen it on still.
+        for began in (NOW + timedelta(minutes=1), off_at, off_at + timedelta(seconds=4)):
+            asking = services.gateway_of(account, terminal_id=till.pk, began_at=began)
+            assert self.caller(server, asking) == at_till.terminal_sn
+        later = off_at + timedelta(seconds=5)
+        new = services.gateway_of(account, terminal_id=till.pk, began_at=later)
         assert self.caller(server, new) == ours(account).terminal_sn
+
+    def test_what_begins_while_a_terminal_is_activated_is_asked_about_by_who_began_it(
+        self,
+        scoped: Shop,
+        account: PlatformAccount,
+        server: ShouqianbaServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The call takes its time. Another terminal would be told that there is no such payment, and it would be closed."""
+        server.codes["TILL01"] = 1
+        till = make_terminal(scoped)
+        honest = activation.call_activation
+        began_at = []
+
+        def slow(**told: Any) -> terminals.Activated:
+            activated = honest(**told)
+            began_at.append(clock.now())
+            begun = services.gateway_of(account, terminal_id=till.pk, began_at=began_at[0])
+            assert self.caller(server, begun) == ours(account).terminal_sn
+            return activated
+
+        monkeypatch.setattr(activation, "call_activation", slow)
+        row = terminals.activate(
+            account_id=account.pk, terminal_id=till.pk, code="TILL01", actor=ACTOR, now=clock.now()
+        )
+        asking = services.gateway_of(account, terminal_id=till.pk, began_at=began_at[0])
+        assert self.caller(server, asking) == ours(account).terminal_sn
+        # Nor is it the new one's what began just before its row was there to be seen.
+        just_now = services.gateway_of(account, terminal_id=till.pk)
+        assert self.caller(server, just_now) == ours(account).terminal_sn
+        later = clock.now() + timedelta(seconds=5)
+        by_till = services.gateway_of(account, terminal_id=till.pk, began_at=later)
+        assert self.caller(server, by_till) == row.terminal_sn
 
     def test_one_that_nobody_looks_after_is_found(
         self, account: PlatformAccount, till: Terminal
@@ -488,6 +537,14 @@ class TestWhoCalls:
         # It has its key of the day, so nothing is sent for it, and it goes on as it would have.
         again = terminals.check_in_due(account_terminal_id=at_till.pk, now=NOW)
         assert again == planned[at_till.pk]
+        dues.filter(subject_id=at_till.pk).delete()
+        # Lost, it is tried each hour, until a month after it began its last.
+        lost = AccountTerminal.objects.filter(pk=at_till.pk)
+        lost.update(state=TerminalState.LOST, off_at=NOW)
+        assert plan_upkeep(now=NOW + timedelta(days=30)) == 1
+        dues.filter(subject_id=at_till.pk).delete()
+        assert plan_upkeep(now=NOW + timedelta(days=30, seconds=1)) == 0
+        lost.update(state=TerminalState.ACTIVE, off_at=None)
         terminals.switch_off(account_terminal_id=at_till.pk, actor=ACTOR, now=NOW)
         assert plan_upkeep(now=NOW) == 0
 
@@ -562,6 +619,107 @@ class TestWhoCalls:
         assert (again.pk, again.state, again.activated_at) == (row.pk, "active", row.activated_at)
         assert terminals.keys_of(again).current == "k2"
 
+    def given_back(
+        self, account: PlatformAccount, row: AccountTerminal, terminal: Terminal | None
+    ) -> AccountTerminal:
+        """Activate with a code that gives a terminal back which served here before."""
+        key = TerminalKey(terminal_sn=row.terminal_sn, terminal_key="k2")
+        return terminals.keep(
+            account,
+            terminals.Activated(device_id="portal-2", key=key),
+            terminal_id=None if terminal is None else terminal.pk,
+            actor=ACTOR,
+            now=TOMORROW,
+        )
+
+    def test_a_shops_lost_terminal_that_is_given_back_stands_again(
+        self, account: PlatformAccount, till: Terminal, server: ShouqianbaServer
+    ) -> None:
+        at_till = AccountTerminal.objects.get(terminal=till)
+        lost_at = NOW + timedelta(hours=2)
+        server.terminals[at_till.terminal_sn].key = "unseen"
+        AccountTerminal.objects.filter(pk=at_till.pk).update(checked_in_at=NOW - timedelta(days=1))
+        assert terminals.check_in(account_terminal_id=at_till.pk, now=lost_at) is CheckIn.LOST
+        again = self.given_back(account, at_till, till)
+        assert (again.pk, again.state, again.off_at) == (at_till.pk, "active", None)
+        assert terminals.keys_of(again).current == "k2"
+        server.terminals[at_till.terminal_sn].key = "k2"
+
+        def caller_of(began_at: datetime) -> str:
+            with time_machine.travel(TOMORROW + timedelta(minutes=1), tick=True):
+                gateway = services.gateway_of(account, terminal_id=till.pk, began_at=began_at)
+                return self.caller(server, gateway)
+
+        portals_own = ours(account).terminal_sn
+        began = {
+            lost_at - timedelta(seconds=1): at_till.terminal_sn,
+            # What began without it stays with the one that began it.
+            lost_at: portals_own,
+            TOMORROW + timedelta(seconds=4): portals_own,
+            TOMORROW + timedelta(seconds=5): at_till.terminal_sn,
+        }
+        assert {at: caller_of(at) for at in began} == began
+        # Once more, with another gap.
+        terminals.switch_off(account_terminal_id=again.pk, actor=ACTOR, now=TOMORROW)
+        again.refresh_from_db()
+        again.stand_again(TOMORROW + timedelta(hours=1))
+        assert len(again.gaps) == 2
+        assert not again.calls_at(TOMORROW + timedelta(minutes=30))
+
+    def test_the_portals_own_before_last_that_is_given_back_begins_again(
+        self, account: PlatformAccount, server: ShouqianbaServer
+    ) -> None:
+        first = self.replace(account, server)
+        second = ours(account)
+        AccountTerminal.objects.filter(pk=second.pk).update(state=TerminalState.LOST)
+        first.refresh_from_db()
+        assert self.given_back(account, first, None).pk == first.pk
+        assert ours(account).pk == first.pk
+        for at, row in (
+            (NOW + timedelta(hours=1), first),
+            (NOW + timedelta(hours=3), second),
+            (TOMORROW, first),
+        ):
+            found = services.terminal_of(services.Caller(account, None, at))
+            assert found is not None
+            assert found.pk == row.pk
+
+    def test_a_code_of_another_terminal_renews_its_key_and_is_refused(
+        self,
+        scoped: Shop,
+        account: PlatformAccount,
+        till: Terminal,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        at_till = AccountTerminal.objects.get(terminal=till)
+        bar = Terminal.objects.create(store=scoped.store, name="吧台")
+        key = TerminalKey(terminal_sn=at_till.terminal_sn, terminal_key="k2")
+        activated = terminals.Activated(device_id="portal-2", key=key)
+        monkeypatch.setattr(activation, "call_activation", lambda **_: activated)
+        monkeypatch.setattr(terminals, "call_activation", lambda **_: activated)
+        with pytest.raises(terminals.ActivationRefused, match="收银台"):
+            terminals.activate(
+                account_id=account.pk, terminal_id=bar.pk, code="X", actor=ACTOR, now=NOW
+            )
+        at_till.refresh_from_db()
+        assert (at_till.state, at_till.device_id) == ("active", "portal-2")
+        assert terminals.keys_of(at_till).current == "k2"
+        assert not AccountTerminal.objects.filter(terminal=bar).exists()
+        # No more does it become the portal's own.
+        AccountTerminal.objects.filter(terminal=None).update(state=TerminalState.LOST)
+        with pytest.raises(services.CredentialsRefused, match="收银台"):
+            services.update_account(
+                account_id=account.pk,
+                label="收钱吧",
+                keys={"activation_code": "NEW456"},
+                fee_rate_ppm=3800,
+                all_stores=True,
+                store_ids=[],
+                actor=ACTOR,
+                now=clock.now(),
+            )
+        assert ours(account).state == TerminalState.LOST
+
     def test_where_a_shops_terminal_is_lost_the_portals_own_begins(
         self, account: PlatformAccount, till: Terminal, server: ShouqianbaServer
     ) -> None:
@@ -579,7 +737,7 @@ class TestWhoCalls:
         renewed = terminals.activate(
             account_id=account.pk, terminal_id=till.pk, code="TILL02", actor=ACTOR, now=TOMORROW
         )
-        with time_machine.travel(TOMORROW, tick=True):
+        with time_machine.travel(TOMORROW + timedelta(seconds=5), tick=True):
             by_till = services.gateway_of(account, terminal_id=till.pk)
             assert self.caller(server, by_till) == renewed.terminal_sn
 

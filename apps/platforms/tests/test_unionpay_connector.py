@@ -590,11 +590,25 @@ class TestReversals:
         with pytest.raises(PlatformUnavailable):
             self.reversed(server, late=600)
 
-    @pytest.mark.parametrize("code", ["10", "31"])
+    @pytest.mark.parametrize("code", ["10", "13", "31"])
     def test_refused_for_our_fault(self, server: UnionpayServer, code: str) -> None:
+        """Nor was it looked at: a reversal before it may have taken effect, and the payment stays a success all the same."""
         server.faults.append(server.saying(code))
-        with pytest.raises(PlatformRejected):
+        with pytest.raises(PlatformUnavailable) as caught:
             self.reversed(server)
+        assert caught.value.code == code
+
+    @pytest.mark.parametrize(("refusal", "state"), [("12", "00"), ("35", "00"), ("32", "05")])
+    def test_what_no_question_decides_ends_with_the_bill(
+        self, server: UnionpayServer, refusal: str, state: str
+    ) -> None:
+        gateway_at(server).pay_barcode(barcode_request())
+        server.pay(ORDER)
+        server.deals[ORDER]["code"] = state
+        hours = 60 * 60
+        for late, outcome in ((35 * hours, Outcome.PENDING), (36 * hours, Outcome.CLOSED)):
+            server.faults.append(server.saying(refusal))
+            assert self.reversed(server, late=late) is outcome
 
     @pytest.mark.parametrize(
         ("refusal", "state", "outcome"),

@@ -386,6 +386,29 @@ class TestNotifications:
         assert shown(f"?account={account.pk}") == 2
         assert shown("?account=x&state=nonsense") == 2
 
+    def test_what_is_too_old_is_told_apart_from_a_wrong_signature(
+        self, shop: Shop, account: PlatformAccount, handler: CountingHandler
+    ) -> None:
+        early = NOW - timedelta(minutes=6)
+        old = receive(
+            shop, account, WechatpayServer().notice("TRANSACTION.SUCCESS", TRANSACTION, at=early)
+        )
+        client = enter(shop)
+
+        def verdicts(query: str) -> tuple[int, int]:
+            page = text(client.get(url(shop, "notification_list") + query))
+            rows = page.partition("<tbody>")[2]
+            return rows.count("Too old or sent again"), rows.count("Signature wrong")
+
+        assert verdicts("") == (1, 0)
+        page = text(client.get(url(shop, "notification_detail", old.pk)))
+        assert "Too old or sent again" in page
+        assert "too far from our clock" in page
+        receive(shop, account, forged())
+        assert verdicts("") == (1, 1)
+        assert verdicts("?verdict=timestamp") == (1, 0)
+        assert verdicts("?verdict=bad_signature") == (0, 1)
+
     @pytest.mark.parametrize("query", ["after=1-x", "before=x", "after=99999999999999999-1"])
     def test_a_tampered_page_link_is_refused(self, shop: Shop, query: str) -> None:
         assert enter(shop).get(url(shop, "notification_list") + f"?{query}").status_code == 400

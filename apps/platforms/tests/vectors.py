@@ -15,7 +15,7 @@ _BESIDE = _ROOT.parent / "shared" / "vectors" / "platforms.json"
 
 def vector(name: str) -> dict[str, Any]:
     """One vector by name. Skips the test, saying what to set, when the file is not there."""
-    place = Path(os.environ.get("PORTAL_VECTORS", _BESIDE))
+    place = Path(os.environ.get("PORTAL_VECTORS") or _BESIDE)
     if not place.is_file():
         pytest.skip(f"PUBLISHED VECTORS NOT CHECKED: set PORTAL_VECTORS; {place} is not there")
     for found in json.loads(place.read_text(encoding="utf-8"))["vectors"]:

@@ -20,7 +20,7 @@ from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms import registry, selectors, services, wording
 from apps.platforms.forms import AccountForm, percent
 from apps.platforms.gateway import Capability, CheckState, Platform
-from apps.platforms.models import PlatformAccount, PlatformChoice
+from apps.platforms.models import PlatformAccount
 from apps.platforms.wallets import wallets_of
 
 
@@ -77,20 +77,17 @@ def account_list(request: MerchantRequest) -> HttpResponse:
 @require_GET
 @merchant_view("platforms.manage")
 def account_choose(request: MerchantRequest) -> HttpResponse:
-    """Which platform to connect; those without a connector are named as coming later."""
+    """Which platform to connect."""
     texts = {
         Platform.WECHATPAY: _("API v3 with the WeChat Pay public key, or platform certificates."),
         Platform.ALIPAY: _("Open platform application with RSA2 keys or certificates."),
         Platform.UNIONPAY: _("Online gateway (ACP 5.1.0) with the merchant's certificate file."),
+        Platform.SHOUQIANBA: _(
+            "Vendor number with its key, and an activation code for a terminal."
+        ),
     }
-    connected = registry.connected_platforms()
     choices = [
-        {
-            "value": choice.value,
-            "connected": Platform(choice.value) in connected,
-            "text": texts.get(Platform(choice.value), ""),
-        }
-        for choice in PlatformChoice
+        {"value": known.value, "text": texts[known]} for known in registry.connected_platforms()
     ]
     return render_page(
         request,

@@ -55,6 +55,7 @@ def notification_list(request: MerchantRequest) -> HttpResponse:
                 "account": by_pk.get(row.account_id),
                 "words": wording.notification_words(row),
                 "badge": wording.notification_badge(row),
+                "verdict": wording.verdict_words(row),
             }
             for row in page.rows
         ],
@@ -84,6 +85,7 @@ def notification_detail(request: MerchantRequest, notification_id: int) -> HttpR
         "account": selectors.get_account(row.account_id),
         "words": wording.notification_words(row),
         "badge": wording.notification_badge(row),
+        "verdict": wording.verdict_words(row),
         "urgent": row.state == NotificationState.FAILED,
         "detail": wording.notification_detail(row),
         "headers": wording.shown_headers(row.headers),

@@ -6,7 +6,8 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from apps.core.money import Money
-from apps.qrcodes.forms import read_amount
+from apps.merchants.forms import MerchantForm, StoreForm
+from apps.qrcodes.forms import CodeForm, read_amount
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,22 @@ def test_each_mistake_has_its_own_sentence(text: str, code: str) -> None:
     with pytest.raises(ValidationError) as refused:
         read_amount(text)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("field", ["name", "name_en"])
+def test_a_name_that_cannot_be_printed_is_refused_with_its_characters(field: str) -> None:
+    """Of a code, whose name can never be changed, and of merchants and stores, whose names stand beside it."""
+    for form in (
+        CodeForm({field: "柜台🍵"}, stores=[]),
+        MerchantForm({field: "柜台🍵"}),
+        StoreForm({field: "柜台🍵"}),
+    ):
+        (words,) = form.errors[field]
+        assert "🍵" in words
+        assert form.errors.as_data()[field][0].code == "unprintable"
+    for form in (
+        CodeForm({field: "柜台"}, stores=[]),
+        MerchantForm({field: "柜台"}),
+        StoreForm({field: "柜台"}),
+    ):
+        assert field not in form.errors

@@ -22,7 +22,6 @@ from apps.platforms.tests.fakes import FakeGateway
 from apps.qrcodes.models import CodeState, QRCode, Scenario
 from apps.qrcodes.selectors import (
     CodeFilters,
-    code_by_door,
     display_state,
     link_of,
     list_codes,
@@ -60,7 +59,7 @@ class TestCreate:
             assert code.scenario.name == "桌号 12"
             assert link_of(code) == f"http://localhost:8000/q/{code.token}"
             door = find_door(kind="qrcode", token=code.token)
-            assert code_by_door(door) == code
+            assert door.subject_id == code.pk
             event = AuditEvent.objects.get(action="code.created")
         assert (event.subject_id, event.store_id) == (code.pk, store.pk)
         assert event.data["amount"] == "12.50"

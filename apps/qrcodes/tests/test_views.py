@@ -39,6 +39,19 @@ READING = ["code_detail", "code_image", "code_preview"]
 MOVING = ["code_pause", "code_resume", "code_retire"]
 
 
+def test_a_name_without_room_on_a_placard_is_refused_while_it_can_be_changed(
+    client: Client,
+) -> None:
+    merchant, owner, store = make_merchant()
+    client.force_login(owner)
+    data = {"store": store.pk, "kind": "table", "pricing": "open"}
+    for name, status in (("桌号" * 30, 422), ("桌🍵", 422), ("桌号 12", 302)):
+        response = client.post(_url("code_create", merchant), {**data, "name": name})
+        assert response.status_code == status, name
+    with enter_scope(Scope(merchant.pk)):
+        assert QRCode.objects.count() == 1
+
+
 class TestAccess:
     @pytest.mark.parametrize("role", Role.values)
     def test_roles(self, client: Client, role: str) -> None:

@@ -105,6 +105,23 @@ def some_day(shop: Shop, account: PlatformAccount) -> ReconciliationRun:
 
 
 # ---------------------------------------------------------------- the list
+def test_a_day_without_a_bill_has_room_for_the_reason_and_both_buttons(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    """Stored by a worker that speaks Chinese, read in English."""
+    with inside(shop):
+        StatementDay.objects.create(
+            account=account, kind="trade", day=DAY, state="waiting", attempts=1,
+            detail="STATEMENT_CREATING|账单生成中",
+        )  # fmt: skip
+    text = client_of(shop).get(page("reconciliation:run_list", shop)).text
+    assert "WeChat Pay is still preparing the bill." in text
+    assert "账单生成中" not in text
+    # The columns of figures, of which there are none, are the reason's.
+    assert 'class="day-waits" colspan="5"' in text
+    assert text.count('class="btn-words"') == 2
+
+
 def test_the_list_is_empty_and_says_when_bills_come(shop: Shop) -> None:
     client = client_of(shop)
     assert "No platform is connected yet" in client.get(page("reconciliation:run_list", shop)).text
@@ -376,6 +393,22 @@ def test_a_body_that_is_too_long_is_not_even_read(shop: Shop, account: PlatformA
     )
     assert response.status_code == 422
     assert "The file is larger than 64 MB." in response.text
+
+
+def test_unknown_headings_lead_to_the_choice_of_columns(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    with inside(shop):
+        asked = make_account(shop, platform="shouqianba", merchant_no="1680001234567890")
+    content = "甲,乙,丙,丁\n子,丑,寅,1\n".encode()
+    text = upload(client_of(shop), shop, asked, content).text
+    assert "The portal does not know the headings of this file." in text
+    columns = reverse("statements:columns_edit", args=[shop.slug, asked.pk])
+    assert f'<a href="{columns}">Choose the columns</a>' in text
+    # Where a platform's bills have one form only, there is nothing to choose.
+    text = upload(client_of(shop), shop, account, content).text
+    assert "This file is not the bill" in text
+    assert "Choose the columns" not in text
 
 
 def test_an_upload_needs_its_token(shop: Shop, account: PlatformAccount) -> None:

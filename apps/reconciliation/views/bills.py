@@ -33,7 +33,10 @@ from apps.statements.services import (
     import_statement,
     too_large_sentence,
 )
+from apps.statements.wording import detail_words
 
+#: Reasons of ``StatementRefused`` that other columns may take out of the way, where a platform has a column map.
+_COLUMN_TROUBLES = frozenset({"other_format", "column_missing", "column_twice", "unknown_word"})
 #: What a form adds around its file, at most.
 _MARGIN = 256 * 1024
 
@@ -52,8 +55,10 @@ def _page(
     upload: UploadForm | None = None,
     fetch: FetchForm | None = None,
     trouble: str = "",
+    columns_of: PlatformAccount | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    """``columns_of``: the account whose console exports should be told columns, since a file of it was not understood."""
     accounts = _accounts()
     place: dict[str, Any] = {}
     if request.GET.get("account", "").isdecimal():
@@ -66,6 +71,7 @@ def _page(
         "form": upload or UploadForm(**fixed),
         "fetch": fetch or FetchForm(**fixed, prefix="fetch_"),
         "trouble": trouble,
+        "columns_of": columns_of,
         "asked": [row for row in accounts if is_asked(row.platform)],
     }
     return render(request, "statements/statement_upload.html", context, status=status)
@@ -109,10 +115,13 @@ def _take_upload(request: MerchantRequest) -> HttpResponse:
             now=now,
         )
     except StatementRefused as error:
-        form.add_error(
-            "file" if error.reason != "other_day" or error.line else "day", error.message
-        )
-        return _page(request, upload=form, status=422)
+        account = PlatformAccount.objects.get(pk=data["account"])
+        columns = error.reason in _COLUMN_TROUBLES and is_asked(account.platform)
+        words = error.message
+        if columns and error.reason == "other_format":
+            words = _("The portal does not know the headings of this file.")
+        form.add_error("file" if error.reason != "other_day" or error.line else "day", words)
+        return _page(request, upload=form, columns_of=account if columns else None, status=422)
     _tell_imported(request, statement, is_new=statement.imported_at == now)
     if kind is StatementKind.FUND:
         return _to_bills(request, data["day"])
@@ -182,7 +191,8 @@ def statement_fetch(request: MerchantRequest) -> HttpResponse:
     except StatementRefused as error:
         form.add_error("day", error.message)
         return _page(request, fetch=form, status=422)
-    _tell_fetched(request, result, day=day)
+    platform = PlatformAccount.objects.values_list("platform", flat=True).get(pk=account_id)
+    _tell_fetched(request, result, reason=detail_words(platform, result.detail), day=day)
     if kind is StatementKind.FUND:
         return _to_bills(request, day)
     if result.state in {FetchState.IMPORTED, FetchState.EMPTY}:
@@ -190,7 +200,7 @@ def statement_fetch(request: MerchantRequest) -> HttpResponse:
     return _to_list(request, day)
 
 
-def _tell_fetched(request: MerchantRequest, result: FetchResult, *, day: date) -> None:
+def _tell_fetched(request: MerchantRequest, result: FetchResult, *, reason: str, day: date) -> None:
     if result.state == FetchState.IMPORTED and result.is_new:
         messages.success(request, _("The bill of %(day)s is fetched.") % {"day": day})
     elif result.state == FetchState.IMPORTED:
@@ -203,7 +213,7 @@ def _tell_fetched(request: MerchantRequest, result: FetchResult, *, day: date) -
         messages.info(request, words % {"day": day})
     elif result.state == FetchState.ABSENT:
         words = _("The platform has no bill of %(day)s yet; the portal keeps asking. %(reason)s")
-        messages.warning(request, words % {"day": day, "reason": result.detail})
+        messages.warning(request, words % {"day": day, "reason": reason})
     elif result.again_at is not None:
         words = _(
             "The bill of %(day)s is made by asking about each payment and refund. Here it says how far that is."
@@ -216,4 +226,4 @@ def _tell_fetched(request: MerchantRequest, result: FetchResult, *, day: date) -
         messages.warning(request, words % {"day": day})
     else:
         words = _("The bill of %(day)s could not be fetched. %(reason)s")
-        messages.error(request, words % {"day": day, "reason": result.detail})
+        messages.error(request, words % {"day": day, "reason": reason})

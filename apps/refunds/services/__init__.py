@@ -1,4 +1,4 @@
-"""Asking for refunds under the rule, sending them, and applying what the platforms say."""
+"""Asking for refunds under the rule, sending them, applying what the platforms say, giving back what was paid twice."""
 
 from apps.refunds.services.applying import apply_refund_result
 from apps.refunds.services.duplicates import refund_duplicate

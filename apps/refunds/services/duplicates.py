@@ -12,11 +12,10 @@ from apps.core.audit import Actor
 from apps.core.models import AuditEvent
 from apps.core.money import Money
 from apps.payments.models import Order, Payment, PaymentState
-from apps.refunds.models import Refund, RefundState
+from apps.refunds.models import AUTOMATIC_REASON, Refund, RefundState
 from apps.refunds.services.requesting import enqueue_send, record_step, reserve
 
-#: Sent to the platform, where the payer reads it, and shown here; in both languages, since nobody knows the payer's.
-REASON: Final = "重复支付，自动退回 Paid twice"
+REASON: Final = AUTOMATIC_REASON
 #: While the first payment's own refund is under way nobody knows which of the two stays: looked at again after this.
 WAIT: Final = timedelta(minutes=5)
 
@@ -64,7 +63,7 @@ def refund_duplicate(*, payment_id: int, now: datetime) -> datetime | None:
             created_at=now,
         )
         enqueue_send(refund, due_at=now)
-        record_step(refund, "refund.automatic", actor=SYSTEM, now=now, reason=REASON)
+        record_step(refund, "refund.automatic", actor=SYSTEM, now=now)
         return None
     if any(other.refunded_minor < other.amount_minor for other in others):
         return now + WAIT

@@ -12,8 +12,8 @@ from typing_extensions import override
 from apps.core.audit import Actor
 from apps.core.jitter import spread
 from apps.payments.services import ResultMismatch
-from apps.platforms.gateway import Platform, RefundResult
-from apps.platforms.services.asking import Conversation, query_refund
+from apps.platforms.gateway import REFUND_NOT_SHOWN, Platform, RefundResult
+from apps.platforms.services.asking import Conversation, Word, query_refund
 from apps.platforms.services.gateways import Caller
 from apps.platforms.services.rounds import Heard, Note, Rest, Standing, Subject
 from apps.refunds.models import UNDER_WAY, Refund, RefundState
@@ -40,6 +40,13 @@ def plan(refund: Refund) -> Question | Rest:
 def converse(refund: Refund) -> Conversation[RefundResult]:
     """Ask where it stands."""
     return (yield query_refund(refund_ref(refund)))
+
+
+def is_to_send(refund: Refund, word: Word[RefundResult]) -> bool:
+    """Whether it must be sent, once more, to hear of it: it was never accepted, or another one is shown in its place."""
+    if word.missing and refund.state == RefundState.PROCESSING:
+        return word.code == REFUND_NOT_SHOWN
+    return word.missing and refund.state in _MAYBE_NOT_SENT
 
 
 #: As for payments: all of a group at once, leaving out what somebody else is just changing.
@@ -84,8 +91,8 @@ class Refunds(Subject[Refund, Question, RefundResult]):
     def apply(self, heard: Heard[Refund, Question, RefundResult], *, now: datetime) -> Note:
         refund, word = heard.row, heard.word
         trouble = word.trouble
-        if word.missing and refund.state in _MAYBE_NOT_SENT:
-            # Never accepted: sending again under the same number cannot pay twice.
+        if is_to_send(refund, word):
+            # Sending again under the same number cannot pay twice.
             wait = QUEUE_WAIT if refund.state == RefundState.QUEUED else timedelta(0)
             enqueue_send(refund, due_at=now + wait)
         if word.result is not None and would_change(refund, word.result):

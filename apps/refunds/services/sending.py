@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 
@@ -10,7 +11,6 @@ from apps.core import outbox
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.core.outbox import PutOff
-from apps.platforms import messages
 from apps.platforms.gateway import (
     AskedTooOften,
     NotSupported,
@@ -27,10 +27,18 @@ from apps.platforms.services.pacing import Tally
 from apps.refunds.models import Refund, RefundState
 from apps.refunds.selectors import refunded_before
 from apps.refunds.services.applying import apply_refund_result, queue_refund
-from apps.refunds.services.polling import converse, next_wait
+from apps.refunds.services.polling import converse, is_to_send, next_wait
 from apps.refunds.services.timing import QUEUE_WAIT
 
 SYSTEM = Actor.system("refunds")
+
+#: One that was accepted is sent again only where the platform shows another in its place.
+SENDABLE: Final = (
+    RefundState.READY,
+    RefundState.QUEUED,
+    RefundState.UNKNOWN,
+    RefundState.PROCESSING,
+)
 
 
 def _result(refund: Refund, outcome: Outcome, code: str, message: str) -> RefundResult:
@@ -59,8 +67,7 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
     Raises PutOff while the account's platform is not to be asked.
     """
     refund = Refund.objects.select_related("payment", "account").filter(pk=refund_id).first()
-    sendable = (RefundState.READY, RefundState.QUEUED, RefundState.UNKNOWN)
-    if refund is None or refund.state not in sendable:
+    if refund is None or refund.state not in SENDABLE:
         return None
     admission = pacing.take_one(refund.account, now=now)
     if not admission.calls:
@@ -78,7 +85,8 @@ def _send(refund: Refund, tally: Tally, *, now: datetime) -> datetime | None:
         terminal_id=refund.payment.terminal_id,
         began_at=refund.payment.created_at,
     )
-    if not _is_first(refund, now=now) and not _never_arrived(refund, gateway, tally, now=now):
+    first = _is_first(refund, now=now)
+    if not first and not _may_send_again(refund, gateway, tally, now=now):
         # An earlier call may have worked though its answer was lost; only if the platform knows nothing of it may a
         # refusal of this one be taken as final.
         return now + QUEUE_WAIT if refund.state == RefundState.QUEUED else None
@@ -95,6 +103,7 @@ def _send(refund: Refund, tally: Tally, *, now: datetime) -> datetime | None:
         paid_at=payment.paid_at,
         platform_trade_no=payment.platform_trade_no or None,
         refunded_before=refunded_before(refund),
+        repeated=not first,
     )
     try:
         result = gateway.refund(request)
@@ -106,11 +115,13 @@ def _send(refund: Refund, tally: Tally, *, now: datetime) -> datetime | None:
         _follow(refund, state=RefundState.UNKNOWN, now=now)
     except PlatformRejected as error:
         tally.hear(usable=True)
-        plain = str(messages.explain(payment.platform, error.code, fallback=error.message))
+        # The platform's own words are kept; the code decides what the reader is told, in the reader's language.
         if error.retry_same:
-            queue_refund(refund_id=refund.pk, code=error.code, message=plain, now=now, actor=SYSTEM)
+            queue_refund(
+                refund_id=refund.pk, code=error.code, message=error.message, now=now, actor=SYSTEM
+            )
             return now + QUEUE_WAIT
-        result = _result(refund, Outcome.FAILED, error.code, plain)
+        result = _result(refund, Outcome.FAILED, error.code, error.message)
     except NotSupported as error:
         result = _result(refund, Outcome.FAILED, "not_supported", str(error))
     apply_refund_result(refund_id=refund.pk, result=result, via="send", now=now, actor=SYSTEM)
@@ -133,13 +144,13 @@ def _is_first(refund: Refund, *, now: datetime) -> bool:
     return bool(first)
 
 
-def _never_arrived(
+def _may_send_again(
     refund: Refund, gateway: PlatformGateway, tally: Tally, *, now: datetime
 ) -> bool:
-    """Whether the platform says that it never accepted this refund; any other word of it is applied."""
+    """Whether the platform says that it never accepted this refund, or tells nothing of it; any other word is applied."""
     word = talk(gateway, converse(refund), tally)
     if word.result is not None:
         apply_refund_result(
             refund_id=refund.pk, result=word.result, via="query", now=now, actor=SYSTEM
         )
-    return word.missing
+    return is_to_send(refund, word)

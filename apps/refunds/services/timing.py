@@ -12,7 +12,7 @@ from apps.platforms.gateway import Platform
 QUEUE_WAIT: Final = timedelta(minutes=10)
 
 #: At which ages, in seconds since it was accepted, a refund is asked about. WeChat Pay: after a minute, then after 5, 10,
-#: 20 and 30 more (wechat_alipay.md A4). Alipay: not before ten seconds (B2). The others advise nothing; their refunds to
+#: 20 and 30 more (its refund guide). Alipay: not before ten seconds (its refund query). The others advise nothing; their refunds to
 #: wallets take seconds, those to cards days.
 _ACCEPTED: Final = {
     Platform.WECHATPAY: (60, 360, 960, 2160, 3960),

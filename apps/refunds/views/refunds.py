@@ -123,7 +123,7 @@ def refund_cancel(request: MerchantRequest, refund_id: int) -> HttpResponse:
             "facts": [
                 (_("Store"), named(refund.store)),
                 (_("Payment number"), refund.payment.order_no),
-                (_("Reason"), refund.reason),
+                (_("Reason"), refund.shown_reason),
             ],
         }
         return render(request, "refunds/refund_cancel.html", context)

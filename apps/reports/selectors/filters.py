@@ -97,6 +97,7 @@ class TransactionFilters:
     kind: str = ""
     state: str = ""
     code_id: int | None = None
+    terminal_id: int | None = None
     source: str = ""
     amount_min: int | None = None
     amount_max: int | None = None
@@ -215,6 +216,8 @@ def matching(filters: TransactionFilters) -> ScopedQuerySet[Transaction]:
             rows = rows.filter(kind=kind)
     if filters.code_id is not None:
         rows = rows.filter(code_id=filters.code_id)
+    if filters.terminal_id is not None:
+        rows = rows.filter(terminal_id=filters.terminal_id)
     if filters.source:
         rows = rows.filter(source=filters.source)
     if filters.amount_min is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apps.core.models import AuditEvent
-from apps.payments.models import OPEN_STATES, Order, Payment, PaymentState
+from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
 from apps.refunds.models import Refund
 
 
@@ -76,7 +76,12 @@ class OrderStory:
 
     @property
     def state(self) -> str:
-        """The order's state, and for a paid one how much of it went back."""
+        """The order's state, for a paid one how much of it went back, and UNKNOWN while a platform owes an answer."""
+        if self.order.state == OrderState.OPEN and any(
+            card.payment.state == PaymentState.UNKNOWN for card in self.payments
+        ):
+            # "Not paid yet" would be more than anybody knows.
+            return str(PaymentState.UNKNOWN.value)
         paid = sum(card.payment.amount_minor for card in self._counted)
         if paid and self.refunded_minor >= paid:
             return "refunded"
@@ -96,12 +101,15 @@ def order_story(order_id: int) -> OrderStory | None:
     payments = list(
         Payment.objects.filter(order_id=order_id).select_related("account").order_by("pk")
     )
-    refunds: dict[int, list[Refund]] = {payment.pk: [] for payment in payments}
+    by_id = {payment.pk: payment for payment in payments}
+    refunds: dict[int, list[Refund]] = {payment_id: [] for payment_id in by_id}
     for refund in (
         Refund.objects.filter(payment_id__in=refunds)
         .select_related("requested_by", "approval")
         .order_by("pk")
     ):
+        # Its pages read the platform from its payment, which is here already.
+        refund.payment = by_id[refund.payment_id]
         refunds[refund.payment_id].append(refund)
     events = AuditEvent.objects.filter(subject_kind="order", subject_id=order_id)
     return OrderStory(

@@ -9,7 +9,7 @@ from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Coalesce
 
 from apps.core import keyset
-from apps.merchants.models import Store
+from apps.merchants.models import Store, Terminal
 from apps.platforms.models import PlatformAccount
 from apps.qrcodes.models import QRCode
 from apps.reports.models import Transaction, TransactionKind
@@ -69,15 +69,16 @@ def sum_transactions(filters: TransactionFilters) -> Sums:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The stores, accounts and codes in scope, by id."""
+    """The stores, accounts, codes and terminals in scope, by id."""
 
     stores: dict[int, Store]
     accounts: dict[int, PlatformAccount]
     codes: dict[int, QRCode]
+    terminals: dict[int, Terminal]
 
 
 def load_names() -> Names:
-    """What rows call by id. Three queries; a merchant has tens of stores and accounts and hundreds of codes."""
+    """What rows call by id. Four queries; a merchant has tens of stores and accounts and hundreds of codes and terminals."""
     return Names(
         {store.pk: store for store in Store.objects.visible("pk").order_by("name")},
         {account.pk: account for account in PlatformAccount.objects.order_by("pk")},
@@ -86,5 +87,11 @@ def load_names() -> Names:
             for code in QRCode.objects.visible()
             .select_related("scenario")
             .order_by("scenario__name", "pk")
+        },
+        {
+            terminal.pk: terminal
+            for terminal in Terminal.objects.visible()
+            .select_related("store")
+            .order_by("name", "pk")
         },
     )

@@ -27,7 +27,7 @@ from apps.core.money import Money
 from apps.core.tenancy import current_scope, enter_scope
 from apps.payments.models import PaymentState, Source
 from apps.platforms.models import PlatformChoice
-from apps.refunds.models import RefundState
+from apps.refunds.models import AUTOMATIC_REASON, AUTOMATIC_WORDS, RefundState
 from apps.reports import wording
 from apps.reports.models import TransactionKind
 from apps.reports.selectors import Sums, TransactionFilters, matching, sum_transactions
@@ -74,6 +74,11 @@ def _word(expression: str, name: str) -> str:
     return f"COALESCE(w.words -> '{name}' ->> ({expression}), {expression})"
 
 
+#: A reason that the portal itself gave is a code as well.
+_SUBJECT = (
+    "COALESCE(CASE WHEN t.kind = 'refund' THEN w.words -> 'reason' ->> t.subject END, t.subject)"
+)
+
 COLUMNS: Final[tuple[Column, ...]] = (
     Column("kind", _("Kind"), _word("t.kind", "kind")),
     Column("number", _("Number"), "t.number", protect=True),
@@ -88,7 +93,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("currency", _("Currency"), "t.currency"),
     Column("store", _("Store"), _text("s.name")),
     Column("code", _("Payment code"), _text("n.name")),
-    Column("subject", _("Subject or reason"), _text("t.subject")),
+    Column("subject", _("Subject or reason"), _text(_SUBJECT)),
     Column("product", _("Way of paying"), _word("t.product", "product")),
     Column("source", _("Began"), _word("t.source", "source")),
     Column("created_at_asia_shanghai", _("Created"), _time("created_at"), zoned=True),
@@ -136,6 +141,7 @@ def _words(headers: str) -> dict[str, dict[str, str]]:
         | {f"refund.{value}": str(label) for value, label in RefundState.choices},
         "product": {value: str(label) for value, label in wording.PRODUCTS.items()},
         "source": {value: str(label) for value, label in Source.choices},
+        "reason": {AUTOMATIC_REASON: str(AUTOMATIC_WORDS)},
     }
 
 

@@ -25,6 +25,7 @@ from apps.merchants.services import add_terminal
 from apps.merchants.tests.factories import NOW, inside, make_shop
 from apps.payments.models import Order, Payment
 from apps.payments.tests.factories import make_account, make_paid
+from apps.refunds.models import AUTOMATIC_REASON, Refund
 from apps.reports import services
 from apps.reports.selectors import TransactionFilters, sum_transactions
 from apps.reports.services.exports import CHUNK, COLUMNS
@@ -103,6 +104,14 @@ class TestShape:
         assert list(rows[0])[-1] == "terminal"
         assert [row["terminal"] for row in rows] == ["", "'=1号机", "", "", "'=1号机"]
         assert titles[-1] == "Terminal"
+
+    def test_a_reason_of_the_portals_own_is_in_the_files_language(self, books: Books) -> None:
+        with inside(books.shop):
+            Refund.objects.update(is_automatic=True, reason=AUTOMATIC_REASON)
+            people = table(whole(TransactionFilters(), headers="en"))[4]
+            program = table(whole(TransactionFilters(), headers="machine"))[4]
+        assert people["Subject or reason"] == "Paid twice, given back by itself"
+        assert program["subject"] == AUTOMATIC_REASON
 
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", " =", "＝", "＋", "－", "＠"])
     def test_no_text_becomes_a_formula(self, books: Books, start: str) -> None:

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Q, Sum
 
 from apps.core.tenancy import Scope, enter_scope
-from apps.merchants.models import Store
+from apps.merchants.models import Store, Terminal
 from apps.merchants.tests.factories import NOW, inside, make_shop
 from apps.payments.models import Payment
 from apps.payments.tests.factories import make_account, make_paid
@@ -38,6 +38,13 @@ TODAY = date(2026, 11, 24)
 def found(**fields: Any) -> set[str]:
     """The numbers that a filter lets through."""
     return {row.number for row in list_transactions(TransactionFilters(**fields)).rows}
+
+
+def terminal_of(books: Books, payment: Payment) -> Terminal:
+    """A terminal with which this payment was taken."""
+    terminal: Terminal = Terminal.objects.create(store=books.shop.store, name="收银机 1")
+    Payment.objects.filter(pk=payment.pk).update(terminal=terminal)
+    return terminal
 
 
 class TestFilters:
@@ -71,6 +78,13 @@ class TestFilters:
         with inside(books.shop):
             for fields, expected in cases:
                 assert found(**fields) == expected, fields
+
+    def test_a_terminal_narrows_to_its_payments_and_their_refunds(self, books: Books) -> None:
+        with inside(books.shop):
+            terminal = terminal_of(books, books.paid)
+            assert found(terminal_id=terminal.pk) == {books.paid.order_no, books.refund.refund_no}
+            assert found(terminal_id=terminal.pk, kind="refund") == {books.refund.refund_no}
+            assert found(terminal_id=terminal.pk + 1) == set()
 
     def test_every_state_belongs_to_a_group(self) -> None:
         kinds = {kind for kind, _states in filters_module.STATE_GROUPS.values()}
@@ -218,6 +232,8 @@ class TestPlans:
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE payments_payment")
             newest = self.plan(matching(TransactionFilters()).order_by("-created_at", "-key")[:51])
+            terminal = TransactionFilters(terminal_id=terminal_of(books, books.second).pk)
+            at_terminal = self.plan(matching(terminal).order_by("-created_at", "-key")[:51])
             place = NOW - timedelta(days=3)
             further = self.plan(
                 matching(TransactionFilters())
@@ -232,6 +248,7 @@ class TestPlans:
             assert "Index Scan using payments_created" in plan
             assert "Seq Scan on payments_payment p " not in plan
         assert "Seq Scan on payments_payment p " not in one_day
+        assert "Seq Scan on payments_payment p " not in at_terminal
         assert "payments_booked" in one_day or "payments_created" in one_day
 
     @staticmethod

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from django.test import Client
+from django.utils import translation
 from pytest_django import DjangoAssertNumQueries
 
 from apps.core.audit import Actor
@@ -15,6 +18,8 @@ from apps.core.models import AuditEvent, Due
 from apps.merchants.models import Store
 from apps.merchants.tests.factories import NOW, inside, make_shop, make_user
 from apps.payments.models import Order, Payment, PaymentState
+from apps.payments.services import apply_payment_result
+from apps.platforms.gateway import Outcome, PaymentResult
 from apps.refunds.models import Refund, RefundState
 from apps.reports import timeline
 from apps.reports.tests.conftest import Books, signed_in
@@ -86,12 +91,12 @@ class TestQueries:
     @pytest.mark.parametrize(
         ("page", "query", "count"),
         [
-            ("", {}, 18),
-            ("transactions/", {}, 11),
-            ("transactions/", {"q": "P2026"}, 14),
-            ("transactions/sums/", {}, 11),
+            ("", {}, 19),
+            ("transactions/", {}, 12),
+            ("transactions/", {"q": "P2026"}, 15),
+            ("transactions/sums/", {}, 12),
             ("orders/{order}/", {}, 11),
-            ("exports/", {}, 11),
+            ("exports/", {}, 12),
         ],
     )
     def test_counts(
@@ -148,6 +153,7 @@ class TestTransactionList:
             {"store": "99999999999999999999"},
             {"store": "x"},
             {"code": "-1"},
+            {"terminal": "7"},
             {"platform": "paypal"},
         ],
     )
@@ -213,6 +219,8 @@ class TestDashboard:
         page = text_of(client, "/m/fresh/")
         assert 'class="steps-list' in page
         assert 'data-live-every="10"' in page
+        english = text_of(client, "/m/fresh/", headers={"accept-language": "en"})
+        assert "WeChat Pay, Alipay, UnionPay or Shouqianba." in english
 
     def test_says_what_waits(self, books: Books) -> None:
         with inside(books.shop):
@@ -231,6 +239,18 @@ class TestDashboard:
 
 
 class TestOrderDetail:
+    def test_an_order_without_a_clear_answer_is_not_called_unpaid(self, books: Books) -> None:
+        url = books.url(f"orders/{books.unpaid.order_id}/")
+
+        def told() -> list[str]:
+            """The states of the order and of its payment."""
+            return re.findall(r'data-state="(\w+)"', text_of(signed_in(books, "owner"), url))[:2]
+
+        assert told() == ["open", "created"]
+        with inside(books.shop):
+            Payment.objects.filter(pk=books.unpaid.pk).update(state=PaymentState.UNKNOWN)
+        assert told() == ["unknown", "unknown"]
+
     def test_tells_the_whole_story(self, books: Books) -> None:
         page = text_of(signed_in(books, "owner"), books.url(f"orders/{books.paid.order_id}/"))
         for part in (books.paid.order_no, books.paid.platform_trade_no, books.refund.refund_no):
@@ -238,6 +258,47 @@ class TestOrderDetail:
         assert page.count('class="tl-item"') == 5
         assert page.count("way-stop is-done") == 3
         assert "oPayer" not in page
+
+    @pytest.mark.parametrize(
+        ("code", "message", "words"),
+        [
+            # Stored by a worker as the platform said it; what it means is said in the reader's language.
+            ("ORDERNOTEXIST", "订单不存在", "WeChat Pay does not know this order: nothing was charged."),
+            ("NOBODY_KNOWS", "系统开小差", "The platform's own words: “系统开小差”"),
+            ("", "no answer in time", "no answer in time"),
+        ],
+    )  # fmt: skip
+    def test_what_the_platform_said_is_in_the_readers_language(
+        self, books: Books, code: str, message: str, words: str
+    ) -> None:
+        with inside(books.shop), translation.override("zh-hans"):
+            apply_payment_result(
+                payment_id=books.unpaid.pk,
+                result=PaymentResult(
+                    outcome=Outcome.UNKNOWN,
+                    order_no=books.unpaid.order_no,
+                    code=code,
+                    message=message,
+                ),
+                via="poll",
+                now=NOW,
+                actor=Actor.system("poll"),
+            )
+        client = signed_in(books, "owner")
+        address = books.url(f"orders/{books.unpaid.order_id}/")
+        answer = client.get(address, headers={"accept-language": "en"})
+        (card,) = answer.context["cards"]
+        assert card["said"] == words
+        assert words in html.unescape(answer.text)
+
+    def test_why_a_refund_ended_is_said_and_not_its_code(self, books: Books) -> None:
+        with inside(books.shop):
+            Refund.objects.update(state=RefundState.CANCELLED, message="expired")
+        client = signed_in(books, "owner")
+        address = books.url(f"orders/{books.paid.order_id}/")
+        answer = client.get(address, headers={"accept-language": "en"})
+        (card,) = answer.context["cards"]
+        assert [row["said"] for row in card["refunds"]] == ["Nobody confirmed it in time."]
 
     def test_asks_the_platform_and_comes_back(self, books: Books) -> None:
         client, order = signed_in(books, "cashier"), books.paid.order_id

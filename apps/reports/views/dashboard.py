@@ -48,7 +48,7 @@ def _steps(request: MerchantRequest, run: FirstRun) -> list[dict[str, Any]]:
         {
             "title": _("Connect a payment platform"),
             "text": _(
-                "WeChat Pay or Alipay. The credentials are checked with the platform while you save."
+                "WeChat Pay, Alipay, UnionPay or Shouqianba. The credentials are checked with the platform while you save."
             ),
             "done": run.platform,
             "href": _page(request, "platforms:account_list", "platforms.manage"),

@@ -18,10 +18,13 @@ from apps.core.logging import redact
 from apps.core.templatetags.portal import money, platform_label
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.payments import services as payments
-from apps.payments.models import OrderState
+from apps.payments.models import OrderState, Payment, PaymentState
 from apps.payments.selectors import get_order, get_payment
-from apps.refunds.models import UNDER_WAY, RefundState
-from apps.refunds.selectors import rules_of
+from apps.platforms.messages import About
+from apps.platforms.wording import remark_words
+from apps.refunds.models import UNDER_WAY, Refund, RefundState
+from apps.refunds.path import end_words
+from apps.refunds.selectors import answer_of, rules_of
 from apps.reports import timeline, wording
 from apps.reports.selectors import OrderStory, PaymentCard, order_story
 from apps.reports.views.rows import english
@@ -71,15 +74,35 @@ def _wallet(card: PaymentCard) -> str:
     return platform_label(payment.wallet) if payment.wallet not in {"", payment.platform} else ""
 
 
+def _payment_said(payment: Payment) -> str:
+    """What the platform last said about a payment that is not paid, in the reader's words."""
+    if payment.state == PaymentState.SUCCEEDED or not payment.message:
+        return ""
+    return remark_words(payment.platform, payment.code_text, payment.message, about=About.PAYMENT)
+
+
+def _refund_said(refund: Refund) -> str:
+    """The same about a refund, or why it ended before it was sent."""
+    if refund.state in {RefundState.REJECTED, RefundState.CANCELLED}:
+        return end_words(refund)
+    return str(answer_of(refund))
+
+
 def _card(request: MerchantRequest, card: PaymentCard, rules: dict[int, str]) -> dict[str, Any]:
     return {
         "card": card,
         "payment": card.payment,
         "way": wording.product_words(card.payment.product),
         "wallet": _wallet(card),
+        "said": _payment_said(card.payment),
         "refund_url": _refund_url(request, card),
         "refunds": [
-            {"row": row, "stops": timeline.way_of(row), "rule": rules[row.pk]}
+            {
+                "row": row,
+                "stops": timeline.way_of(row),
+                "rule": rules[row.pk],
+                "said": _refund_said(row),
+            }
             for row in card.refunds
         ],
         "raw": _raw(card),

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.simulator import clock, faults, keys
+from apps.simulator import clock, faults, keys, skew
 from apps.simulator.alipay import certificates, methods, signing
 from apps.simulator.alipay.calls import Call, OAuthRefusal
 from apps.simulator.alipay.trades import page_pay
@@ -93,9 +94,10 @@ def read_call(fields: dict[bytes, bytes], *, charset: str, now: datetime) -> Cal
     if params["sign_type"] != "RSA2":
         raise GatewayRefusal("40002", "isv.invalid-signature-type", "无效签名类型")
     try:
-        datetime.strptime(params["timestamp"] + " +0800", "%Y-%m-%d %H:%M:%S %z")
+        sent_at = datetime.strptime(params["timestamp"] + " +0800", "%Y-%m-%d %H:%M:%S %z")
     except ValueError:
         raise GatewayRefusal("40002", "isv.invalid-timestamp", "非法的时间戳参数") from None
+    _check_time(sent_at)
     merchant = Merchant.objects.filter(platform=Platform.ALIPAY, app_id=params["app_id"]).first()
     if merchant is None:
         raise GatewayRefusal("40002", "isv.invalid-app-id", "无效的AppID参数")
@@ -114,6 +116,13 @@ def read_call(fields: dict[bytes, bytes], *, charset: str, now: datetime) -> Cal
         charset="utf-8" if charset == "utf-8" else "GBK",
         now=now,
     )
+
+
+def _check_time(sent_at: datetime) -> None:
+    """While the platform's clock is wrong it refuses what is too far from it."""
+    window = timedelta(minutes=settings.SIMULATOR_ALIPAY_TIMESTAMP_MINUTES)
+    if skew.ahead(Platform.ALIPAY) and abs(sent_at - skew.now(Platform.ALIPAY)) > window:
+        raise GatewayRefusal("40002", "isv.invalid-timestamp", "非法的时间戳参数")
 
 
 def _check_serials(merchant: Merchant, params: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.simulator import clock
-from apps.simulator.alipay import bills, certificates, giving_back, till, trades, wire
+from apps.simulator.alipay import bill_files, bills, certificates, giving_back, till, trades, wire
 from apps.simulator.alipay.calls import Call, OAuthRefusal
 from apps.simulator.alipay.wire import BusinessRefusal
 from apps.simulator.models import BillFile, OAuthCode, Platform
@@ -74,7 +74,9 @@ def bill_address(call: Call) -> dict[str, Any]:
     content = (
         None
         if late or call.now < ready
-        else bills.bill_zip(merchant=call.merchant, bill_type=kind, period=period, now=call.now)
+        else bill_files.bill_zip(
+            merchant=call.merchant, bill_type=kind, period=period, now=call.now
+        )
     )
     if content is None:
         # The platform answers an empty day and one that is not ready with the same words.

@@ -12,9 +12,12 @@ from apps.simulator import books, clock, delivery, faults, merchants, notificati
 from apps.simulator.control import payloads
 from apps.simulator.control.guard import loopback_only
 from apps.simulator.fault_kinds import KINDS
+from apps.simulator.fault_values import MOST_USES
 from apps.simulator.models import Fault, Notice, Order, Platform
 from apps.simulator.payers import PAYERS, payer_for
 from apps.simulator.shouqianba import terminals
+
+_LARGE = 2**53
 
 Body = dict[str, Any]
 Handler = Callable[[HttpRequest], Body]
@@ -36,8 +39,8 @@ def _answer(**handlers: Handler) -> Callable[[HttpRequest], HttpResponse]:
             return JsonResponse({"error": error.reason}, status=409)
         except notifications.NothingToSend as error:
             return JsonResponse({"error": str(error)}, status=409)
-        except (ValueError, TypeError) as error:
-            return JsonResponse({"error": str(error)}, status=400)
+        except (ValueError, TypeError, OverflowError) as error:
+            return JsonResponse({"error": str(error) or "not understood"}, status=400)
 
     return functools.wraps(next(iter(handlers.values())))(view)
 
@@ -57,7 +60,7 @@ def _create_merchant(request: HttpRequest) -> Body:
         platform=str(body.get("platform", "")),
         name=str(body.get("name", "")) or "SIMULATOR 模拟商户",
         now=clock.now(),
-        rate_ppm=int(body.get("rate_ppm", 6000)),
+        rate_ppm=payloads.whole_of(body.get("rate_ppm", 6000), "rate_ppm", least=0, most=1_000_000),
         key_mode=str(body.get("key_mode", "public_key")),
     )
     return merchants.credentials_of(merchant)
@@ -79,8 +82,10 @@ def _bulk(request: HttpRequest) -> Body:
     body = payloads.body_of(request)
     payments, refunds = books.add_history(
         merchant=payloads.merchant_of(body),
-        payments=[payloads.past_payment(values) for values in body.get("payments", [])],
-        refunds=[payloads.past_refund(values) for values in body.get("refunds", [])],
+        payments=[
+            payloads.past_payment(values) for values in payloads.objects_of(body, "payments")
+        ],
+        refunds=[payloads.past_refund(values) for values in payloads.objects_of(body, "refunds")],
     )
     return {"payments": payments, "refunds": refunds}
 
@@ -95,9 +100,8 @@ def _pay(request: HttpRequest) -> Body:
 
 def _pay_all(body: Body) -> Body:
     """``{"paid": count, "refused": [{"out_trade_no", "error"}]}``: one that is refused does not stop the others."""
-    wanted = body.pop("orders")
-    if not isinstance(wanted, list) or not all(isinstance(one, dict) for one in wanted):
-        raise payloads.BadRequest("orders must be a list of objects")
+    wanted = payloads.objects_of(body, "orders")
+    del body["orders"]
     refused: list[Body] = []
     for one in wanted:
         try:
@@ -135,7 +139,9 @@ def _issue_pay_code(request: HttpRequest) -> Body:
         wallet=str(body.get("wallet", "")),
         payer_key=str(body.get("payer") or "demo"),
         behaviour=str(body.get("behaviour") or paycodes.PAYS),
-        seconds=float(body.get("seconds") or paycodes.LIFE_SECONDS),
+        seconds=payloads.number_of(
+            body.get("seconds") or paycodes.LIFE_SECONDS, "seconds", least=0, most=86_400
+        ),
         now=clock.now(),
     )
     return {"digits": code.digits, "expires_at": code.expires_at.isoformat()}
@@ -159,8 +165,10 @@ def _add_fault(request: HttpRequest) -> Body:
     uses = body.get("uses")
     if not isinstance(value, dict):
         raise payloads.BadRequest("value must be an object")
-    if uses is not None and (not isinstance(uses, int) or uses < 1):
-        raise payloads.BadRequest("uses must be a positive whole number or null")
+    if uses is not None and (
+        not isinstance(uses, int) or isinstance(uses, bool) or not 1 <= uses <= MOST_USES
+    ):
+        raise payloads.BadRequest(f"uses must be a whole number from 1 to {MOST_USES}, or null")
     fault = faults.add_fault(
         key=str(body.get("key", "")),
         platform=str(body.get("platform", "")),
@@ -173,7 +181,7 @@ def _add_fault(request: HttpRequest) -> Body:
 def _remove_faults(request: HttpRequest) -> Body:
     values = {**request.GET.dict(), **payloads.body_of(request)}
     removed = faults.remove_faults(
-        fault_id=int(values["id"]) if values.get("id") else None,
+        fault_id=payloads.whole_of(values["id"], "id") if values.get("id") else None,
         key=str(values.get("key", "")),
         platform=str(values.get("platform", "")),
     )
@@ -191,7 +199,7 @@ def _set_schedule(request: HttpRequest) -> Body:
     if not isinstance(rates, dict) or not isinstance(values, dict):
         raise payloads.BadRequest("rates and values must be objects")
     schedule = faults.set_schedule(
-        seed=int(body.get("seed", 0)),
+        seed=payloads.whole_of(body.get("seed", 0), "seed", least=-_LARGE),
         rates=rates,
         values=values,
         platforms=tuple(str(one) for one in body.get("platforms") or ()),
@@ -212,7 +220,7 @@ def _set_clock(request: HttpRequest) -> Body:
     body = payloads.body_of(request)
 
     def number(name: str) -> float | None:
-        return None if body.get(name) is None else float(body[name])
+        return None if body.get(name) is None else payloads.number_of(body[name], name)
 
     clock.set_clock(
         offset_seconds=number("offset_seconds"),
@@ -234,14 +242,15 @@ def _list_notices(request: HttpRequest) -> Body:
             found = found.filter(**{lookup: value})
     if request.GET.get("platform"):
         found = found.filter(platform=request.GET["platform"])
-    limit = int(request.GET.get("limit", "200"))
+    limit = payloads.whole_of(request.GET.get("limit", "200"), "limit", most=100_000)
     return {"notices": [payloads.notice_json(notice) for notice in found[:limit]]}
 
 
 def _activation_code(request: HttpRequest) -> Body:
     body = {**payloads.body_of(request), "platform": Platform.SHOUQIANBA}
+    uses = payloads.whole_of(body.get("uses", 1), "uses", least=1, most=100_000)
     code = terminals.new_activation_code(
-        merchant=payloads.merchant_of(body), now=clock.now(), uses=int(body.get("uses", 1))
+        merchant=payloads.merchant_of(body), now=clock.now(), uses=uses
     )
     return {"code": code.code}
 
@@ -251,7 +260,7 @@ def _notice_of(request: HttpRequest) -> Notice:
     body = payloads.body_of(request)
     found = Notice.objects.select_related("order__merchant", "refund")
     if body.get("id"):
-        found = found.filter(pk=int(body["id"]))
+        found = found.filter(pk=payloads.whole_of(body["id"], "id"))
     else:
         found = found.filter(notice_no=str(body.get("notice_no", "")))
     notice = found.first()

@@ -9,10 +9,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.simulator import faults
+from apps.simulator import fault_values, faults
 from apps.simulator.control import frame
 from apps.simulator.control.guard import loopback_only
 from apps.simulator.fault_kinds import KINDS, Kind, grouped
+from apps.simulator.fault_values import MOST_USES
 from apps.simulator.models import Fault, Platform
 
 #: What the button for bad weather draws from: nothing that makes a platform lie, only what networks and queues do.
@@ -29,6 +30,8 @@ WEATHER = (
     "notify_out_of_order",
 )
 _VALUE = re.compile(r"value\.(\w+)")
+#: The Chinese descriptions name the units themselves.
+_ENGLISH_UNITS = {"seconds": " s", "fen": " fen", "megabytes": " MB"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +62,13 @@ def _setting(name: str, value: Any) -> Setting:
     return Setting(name=name, kind=kind, value="" if value is None else value)
 
 
-def _plain(words: str, values: dict[str, Any]) -> str:
+def _plain(words: str, values: dict[str, Any], units: dict[str, str]) -> str:
     """A description for people: a number stands where the catalogue names it, other values keep their bare name."""
 
     def shown(match: re.Match[str]) -> str:
         value = values.get(match[1])
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return str(value) if is_number else match[1]
+        return f"{value}{units.get(match[1], '')}" if is_number else match[1]
 
     return _VALUE.sub(shown, words)
 
@@ -75,8 +78,8 @@ def _switch(key: str, kind: Kind, in_force: list[Fault], platform: str) -> Switc
     here = next((fault for fault in ours if fault.platform == platform), None)
     return Switch(
         key=key,
-        chinese=_plain(kind.chinese, kind.value),
-        english=_plain(kind.english, kind.value),
+        chinese=_plain(kind.chinese, kind.value, {}),
+        english=_plain(kind.english, kind.value, _ENGLISH_UNITS),
         here=here,
         elsewhere=[fault for fault in ours if fault is not here],
         settings=[_setting(name, value) for name, value in kind.value.items()],
@@ -108,6 +111,7 @@ def fault_page(request: HttpRequest) -> HttpResponse:
         if report
         else [],
         "weather": WEATHER,
+        "said": request.GET.get("said", ""),
     }
     return frame.show(request, "simulator/control_faults.html", context)
 
@@ -142,12 +146,17 @@ def fault_add(request: HttpRequest) -> HttpResponse:
     uses = frame.number(request, "uses")
     kind = KINDS.get(key)
     if kind and kind.concerns(platform) and platform in ("", *Platform.values):
+        value = _value(request, kind)
+        try:
+            fault_values.check(key, kind, value)
+        except ValueError as error:
+            return frame.back_to(request, "control-faults", said=str(error))
         Fault.objects.filter(key=key, platform=platform).delete()
         faults.add_fault(
             key=key,
             platform=platform,
-            value=_value(request, kind),
-            uses=int(uses) if uses and uses >= 1 else None,
+            value=value,
+            uses=min(int(uses), MOST_USES) if uses and uses >= 1 else None,
         )
     return frame.back_to(request, "control-faults")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -93,11 +94,12 @@ def back_to(request: HttpRequest, page: str, *, said: str = "") -> HttpResponseR
 
 
 def number(request: HttpRequest, name: str) -> float | None:
-    """A number of a form, None if it is none."""
+    """A number of a form, None if it is none, or no finite one."""
     try:
-        return float(request.POST[name])
+        found = float(request.POST[name])
     except (KeyError, ValueError):
         return None
+    return found if math.isfinite(found) else None
 
 
 def row_id(request: HttpRequest, name: str) -> int:

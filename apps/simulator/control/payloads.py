@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
@@ -13,6 +14,9 @@ from django.http import HttpRequest
 from apps.simulator import books
 from apps.simulator.fault_kinds import Kind
 from apps.simulator.models import Fault, Merchant, Notice, Order, Refund, RefundState
+
+#: Ten milliards of yuan; the books hold whole numbers of 64 bits.
+_MOST_FEN = 10**12
 
 
 class BadRequest(ValueError):
@@ -39,7 +43,7 @@ def body_of(request: HttpRequest) -> dict[str, Any]:
 def merchant_of(values: dict[str, Any]) -> Merchant:
     """The merchant that ``platform`` and ``merchant_no`` name. Raises NotFound."""
     merchant = Merchant.objects.filter(
-        platform=values.get("platform", ""), merchant_no=values.get("merchant_no", "")
+        platform=str(values.get("platform", "")), merchant_no=str(values.get("merchant_no", ""))
     ).first()
     if merchant is None:
         raise NotFound("no such merchant")
@@ -49,7 +53,9 @@ def merchant_of(values: dict[str, Any]) -> Merchant:
 def order_of(values: dict[str, Any]) -> Order:
     """The order of ``platform`` and ``code``, or of ``out_trade_no`` and ``merchant_no``. Raises NotFound."""
     if values.get("code"):
-        order = books.order_by_code(platform=values.get("platform", ""), code=values["code"])
+        order = books.order_by_code(
+            platform=str(values.get("platform", "")), code=str(values["code"])
+        )
     else:
         order = books.order_by_no(
             merchant=merchant_of(values), out_trade_no=str(values.get("out_trade_no", ""))
@@ -90,7 +96,9 @@ def past_payment(values: dict[str, Any]) -> books.PastPayment:
             paid_at=_time(values["paid_at"], "paid_at"),
             payer_id=str(values.get("payer_id", "")),
             description=str(values.get("description", "")),
-            fee_fen=None if values.get("fee_fen") is None else int(values["fee_fen"]),
+            fee_fen=None
+            if values.get("fee_fen") is None
+            else whole_of(values["fee_fen"], "fee_fen", most=_MOST_FEN),
             wallet=str(values.get("wallet", "")),
             terminal_sn=str(values.get("terminal_sn", "")),
         )
@@ -114,11 +122,40 @@ def past_refund(values: dict[str, Any]) -> books.PastRefund:
         raise BadRequest(f"a refund lacks {error}") from error
 
 
+def objects_of(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects, empty where there is none. Raises BadRequest."""
+    found = body.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise BadRequest(f"{name} must be a list of objects")
+    return found
+
+
 def fen_of(value: Any, name: str) -> int:
     """A positive whole amount. Raises BadRequest."""
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise BadRequest(f"{name} is not a positive whole number: {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MOST_FEN:
+        raise BadRequest(f"{name} is not a positive whole number up to {_MOST_FEN}: {value!r}")
     return value
+
+
+def whole_of(value: Any, name: str, *, least: int = 0, most: int = 2**53) -> int:
+    """A whole number, which may also be written as text or as 3.0. Raises BadRequest."""
+    found = number_of(value, name, least=least, most=most)
+    if found != int(found):
+        raise BadRequest(f"{name} must be a whole number, not {value!r}")
+    return int(found)
+
+
+def number_of(value: Any, name: str, *, least: float = -math.inf, most: float = math.inf) -> float:
+    """A finite number, which may also be written as text. Raises BadRequest."""
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise BadRequest(f"{name} must be a number, not {value!r}")
+    if not least <= found <= most:
+        raise BadRequest(f"{name} must be from {least} to {most}, not {value!r}")
+    return found
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -137,11 +137,14 @@ def merchant_renew(request: HttpRequest) -> HttpResponse:
 def clock_set(request: HttpRequest) -> HttpResponse:
     """Move the clock."""
     factor = frame.number(request, "factor")
-    clock.set_clock(
-        offset_seconds=frame.number(request, "offset_seconds"),
-        advance_seconds=frame.number(request, "advance_seconds"),
-        factor=None if factor is None or factor < 0 else factor,
-    )
+    try:
+        clock.set_clock(
+            offset_seconds=frame.number(request, "offset_seconds"),
+            advance_seconds=frame.number(request, "advance_seconds"),
+            factor=None if factor is None or factor < 0 else factor,
+        )
+    except ValueError as error:
+        return frame.back_to(request, "control", said=str(error))
     return frame.back_to(request, "control")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from apps.simulator import books, clock, faults, merchants
-from apps.simulator.alipay import bills
+from apps.simulator.alipay import bill_files, bills
 from apps.simulator.models import BillFile, Merchant, Order, Product
 from apps.simulator.payers import DEFAULT_PAYER
 from apps.simulator.tests.alipay_client import Shop
@@ -62,7 +62,7 @@ def busy_day(merchant: Merchant) -> None:
 
 def made(merchant: Merchant, kind: str = "trade") -> bytes:
     """The bill's ZIP."""
-    content = bills.bill_zip(
+    content = bill_files.bill_zip(
         merchant=merchant, bill_type=kind, period=bills.period_of("2026-05-01"), now=LATER
     )
     assert content is not None

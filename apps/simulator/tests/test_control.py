@@ -483,3 +483,160 @@ class TestThePages:
         """What the page says after a button was pressed."""
         answer = browser.post(f"/control/notices/{button}", {"id": str(notice.pk)}, follow=True)
         return answer.content.decode()
+
+
+#: Addresses of the API that take a body, with one that is understood; {} where a merchant or order would be needed first.
+_BODIES: dict[str, dict[str, Any]] = {
+    "merchants": {"platform": "wechatpay", "name": "x", "rate_ppm": 6000, "key_mode": "public_key"},
+    "merchants/renew": {"platform": "wechatpay", "merchant_no": "1"},
+    "books/bulk": {
+        "platform": "wechatpay",
+        "merchant_no": "M",
+        "payments": [
+            {
+                "out_trade_no": "P9",
+                "trade_no": "4200000000000000009",
+                "product": "native",
+                "amount_fen": 100,
+                "paid_at": "2026-05-01T10:00:00+08:00",
+                "fee_fen": 1,
+            }
+        ],
+        "refunds": [],
+    },
+    "pay": {"platform": "wechatpay", "merchant_no": "M", "out_trade_no": "P00001", "payer": "demo"},
+    "cancel": {"platform": "wechatpay", "merchant_no": "M", "out_trade_no": "P00001"},
+    "paycodes": {"wallet": "wechatpay", "payer": "demo", "behaviour": "pays", "seconds": 60},
+    "paycodes/confirm": {"digits": "1"},
+    "faults": {"key": "slow", "platform": "wechatpay", "value": {"seconds": 1}, "uses": 1},
+    "faults/schedule": {
+        "seed": 1,
+        "rates": {"http_500": 0.1},
+        "values": {"http_500": {}},
+        "platforms": ["alipay"],
+    },
+    "clock": {"offset_seconds": 0, "advance_seconds": 0, "factor": 1},
+    "notices/forge": {
+        "platform": "wechatpay",
+        "merchant_no": "M",
+        "out_trade_no": "P00001",
+        "payer": "demo",
+        "amount_fen": 1,
+    },
+    "notices/replay": {"id": 1, "notice_no": "x"},
+    "notices/resend": {"id": 1, "notice_no": "x"},
+    "activation-codes": {"merchant_no": "M", "uses": 1},
+}
+_ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    1e99,
+    "abc",
+    "",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    10**30,
+    "1e999",
+    "nan",
+    -5.5,
+)
+
+
+@pytest.mark.parametrize("path", _BODIES)
+def test_odd_values_are_refused_in_json(wechat: WechatClient, path: str) -> None:
+    """Whatever stands in a field: no page in place of an answer, and no failure of the simulator's own."""
+    merchant_no = Merchant.objects.get().merchant_no
+    usual = {name: merchant_no if value == "M" else value for name, value in _BODIES[path].items()}
+    for name in usual:
+        for odd in _ODD:
+            answer = call("POST", path, {**usual, name: odd})
+            assert answer.status_code in {200, 400, 404, 409}, (name, odd, answer.content[:300])
+            if answer.status_code != 200:
+                assert answer.json()["error"], (name, odd)
+
+
+def test_odd_values_inside_the_bulk_are_refused_too(wechat: WechatClient) -> None:
+    body = {**_BODIES["books/bulk"], "merchant_no": Merchant.objects.get().merchant_no}
+    (payment,) = body["payments"]
+    for number, name in enumerate(payment):
+        for other, odd in enumerate(_ODD):
+            fresh = {
+                "out_trade_no": f"P{number}{other}",
+                "trade_no": f"42000000000000{number:02}{other:02}",
+            }
+            answer = call(
+                "POST", "books/bulk", {**body, "payments": [{**payment, **fresh, name: odd}]}
+            )
+            assert answer.status_code in {200, 400, 409}, (name, odd)
+            assert answer.status_code == 200 or answer.json()["error"], (name, odd)
+
+
+def test_infinity_is_no_number(db: None) -> None:
+    for text in (b'{"offset_seconds": 1e999}', b'{"factor": Infinity}', b'{"factor": NaN}'):
+        answer = Client().post("/control/api/clock", text, content_type="application/json")
+        assert answer.status_code == 400
+        assert "must be a number" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"offset_seconds": 1e99},
+        {"offset_seconds": 300 * 365 * 86_400},
+        {"advance_seconds": -1e12},
+        {"factor": -1},
+        {"factor": 1e9},
+        {"offset_seconds": "soon"},
+    ],
+)
+def test_a_clock_that_cannot_be_is_refused_and_stays(db: None, body: dict[str, Any]) -> None:
+    answer = call("POST", "clock", body)
+    assert answer.status_code == 400
+    assert next(iter(body)) in answer.json()["error"] or "clock" in answer.json()["error"]
+    assert call("GET", "clock").json()["offset_seconds"] == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("slow", {"seconds": "abc"}, "seconds must be a number from 0 to 3600, not 'abc'"),
+        ("slow", {"seconds": -5}, "not -5"),
+        ("slow", {"seconds": None}, "not None"),
+        ("slow", {"second": 5}, "slow has no value 'second'; it has seconds, path"),
+        ("slow", {"seconds": 1, "path": 7}, "path must be a text"),
+        ("lost_after_commit", {"mode": "gone"}, "mode must be one of 504, drop"),
+        ("other_amount", {"fen": 0.5}, "fen must be a whole number"),
+        ("pay_unknown", {"paid": "yes"}, "paid must be true or false"),
+        ("unclear_answer", {"code": "99"}, "code must be one of 03, 04, 05"),
+        ("huge_answer", {"megabytes": 10**9}, "megabytes must be a whole number from 0 to 1024"),
+        ("key_ramp", {"share": 2}, "share must be a number from 0 to 1"),
+    ],
+)
+def test_a_fault_with_senseless_values_is_refused(
+    db: None, key: str, value: dict[str, Any], words: str
+) -> None:
+    answer = call("POST", "faults", {"key": key, "value": value})
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+    assert not Fault.objects.exists()
+    drawn = {"seed": 1, "rates": {key: 0.5}, "values": {key: value}}
+    assert call("POST", "faults/schedule", drawn).status_code == 400
+
+
+@pytest.mark.parametrize("seconds", [None, 0, 0.5, 90])
+def test_a_fault_that_may_last_for_ever(db: None, seconds: float | None) -> None:
+    added = call("POST", "faults", {"key": "refund_slow", "value": {"seconds": seconds}})
+    assert added.json()["value"] == {"seconds": seconds}
+
+
+def test_the_desk_says_why_a_setting_is_refused(db: None) -> None:
+    form = {"key": "slow", "seconds": "-5", "whole": "1"}
+    page = Client().post("/control/faults/add", form, follow=True).content.decode()
+    assert "seconds must be a number from 0 to 3600" in page
+    far = Client().post("/control/clock", {"advance_seconds": "1e99"}, follow=True)
+    assert "advance_seconds must be" in far.content.decode()
+    assert not Fault.objects.exists()

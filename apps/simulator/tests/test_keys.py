@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidTag
 
 from apps.simulator import clock, keys
+from apps.simulator.tests.vectors import vector
 from apps.simulator.wechatpay import signing
-
-VECTORS = os.environ.get("PORTAL_VECTORS", "")
 
 
 @pytest.fixture(scope="module")
@@ -94,50 +90,45 @@ def test_a_certificate_has_its_serial(private_pem: str) -> None:
     assert serial == serial.upper()
 
 
-def _vectors() -> dict[str, dict[str, Any]]:
-    if not VECTORS or not Path(VECTORS).is_file():
-        pytest.skip("SKIPPED LOUDLY: PORTAL_VECTORS names no file of published vectors")
-    found = json.loads(Path(VECTORS).read_text(encoding="utf-8"))["vectors"]
-    return {vector["name"]: vector for vector in found}
-
-
 def test_published_request_signature() -> None:
-    vector = _vectors()["wechatpay request signature, POST with body"]
+    published = vector("wechatpay request signature, POST with body")
     message = signing.request_message(
-        method=vector["method"],
-        target=vector["url_path"],
-        timestamp=vector["timestamp"],
-        nonce=vector["nonce"],
-        body=vector["body"].encode(),
+        method=published["method"],
+        target=published["url_path"],
+        timestamp=published["timestamp"],
+        nonce=published["nonce"],
+        body=published["body"].encode(),
     )
-    assert keys.rsa_verify(vector["public_key"], message, vector["signature"])
+    assert keys.rsa_verify(published["public_key"], message, published["signature"])
 
 
 def test_published_pay_sign() -> None:
-    vector = _vectors()["wechatpay JSAPI paySign"]
+    published = vector("wechatpay JSAPI paySign")
     message = signing.pay_sign_message(
-        app_id=vector["appId"],
-        timestamp=vector["timeStamp"],
-        nonce=vector["nonceStr"],
-        package=vector["package"],
+        app_id=published["appId"],
+        timestamp=published["timeStamp"],
+        nonce=published["nonceStr"],
+        package=published["package"],
     )
-    assert keys.rsa_verify(vector["public_key"], message, vector["signature"])
+    assert keys.rsa_verify(published["public_key"], message, published["signature"])
 
 
 def test_published_response_signature() -> None:
-    vector = _vectors()["wechatpay response verification"]
+    published = vector("wechatpay response verification")
     message = signing.response_message(
-        timestamp=vector["timestamp"], nonce=vector["nonce"], body=vector["body"].encode()
+        timestamp=published["timestamp"], nonce=published["nonce"], body=published["body"].encode()
     )
-    assert keys.rsa_verify(vector["public_key"], message, vector["signature"])
+    assert keys.rsa_verify(published["public_key"], message, published["signature"])
 
 
 def test_published_aes_gcm() -> None:
-    vector = _vectors()["wechatpay AES-256-GCM"]
-    names = {"nonce": vector["nonce"], "associated_data": vector["associated_data"]}
-    opened = keys.aes_gcm_decrypt(vector["api_v3_key"], ciphertext=vector["ciphertext"], **names)
-    assert opened.decode() == vector["plaintext"]
-    sealed = keys.aes_gcm_encrypt(
-        vector["api_v3_key"], plaintext=vector["plaintext"].encode(), **names
+    published = vector("wechatpay AES-256-GCM")
+    names = {"nonce": published["nonce"], "associated_data": published["associated_data"]}
+    opened = keys.aes_gcm_decrypt(
+        published["api_v3_key"], ciphertext=published["ciphertext"], **names
     )
-    assert sealed == vector["ciphertext"]
+    assert opened.decode() == published["plaintext"]
+    sealed = keys.aes_gcm_encrypt(
+        published["api_v3_key"], plaintext=published["plaintext"].encode(), **names
+    )
+    assert sealed == published["ciphertext"]

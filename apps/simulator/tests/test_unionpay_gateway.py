@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +25,10 @@ from apps.simulator.tests.unionpay_client import (
     digest,
     parse_raw,
 )
+from apps.simulator.tests.vectors import vector
 from apps.simulator.unionpay import days, signing
 
 pytestmark = pytest.mark.django_db
-#: Published test data lies beside the project, not in it.
-_BESIDE = Path(__file__).resolve().parents[4] / "shared" / "vectors" / "platforms.json"
-VECTORS = Path(os.environ.get("PORTAL_VECTORS") or _BESIDE)
 NUMBER = "P2026000001"
 
 
@@ -86,13 +81,7 @@ def _platform_key() -> str:
 
 
 def test_the_published_vector(db: None) -> None:
-    if not VECTORS.is_file():
-        pytest.skip(f"SKIPPED LOUDLY: no published vectors at {VECTORS}; set PORTAL_VECTORS")
-    published = next(
-        one
-        for one in json.loads(VECTORS.read_text(encoding="utf-8"))["vectors"]
-        if one["name"] == "unionpay 5.1.0 signature"
-    )
+    published = vector("unionpay 5.1.0 signature")
     pairs = [pair.partition("=") for pair in published["signed_text"].split("&")]
     fields = {name: value for name, _, value in reversed(pairs)} | {"signature": "old"}
     assert signing.signed_text(fields) == published["signed_text"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.simulator import books, clock, faults, paycodes
+from apps.simulator import books, faults, paycodes, skew
 from apps.simulator.models import (
     Merchant,
     Order,
@@ -82,14 +82,17 @@ def _checked(call: Call, *, business: tuple[str, ...] = ("000000",)) -> None:
 
 
 def sent_now(fields: dict[str, str]) -> datetime:
-    """txnTime, which must be about true now: the client does not know the simulated clock. Raises Refusal."""
+    """txnTime, which must be about true now: the client does not know the simulated clock. Raises Refusal.
+
+    The window is UNVERIFIED.
+    """
     wire.needed(fields, "txnTime")
     try:
         at = days.read_time(fields["txnTime"])
     except ValueError:
         raise Refusal("10", f"{wire.MESSAGES['10']}：txnTime") from None
     window = timedelta(minutes=settings.SIMULATOR_UNIONPAY_TXN_MINUTES)
-    if abs(at - clock.real_now()) > window:
+    if abs(at - skew.now(Platform.UNIONPAY)) > window:
         raise Refusal("10", "txnTime无效[6100080]")
     return at
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.simulator import clock, faults, keys
+from apps.simulator import clock, faults, keys, skew
 from apps.simulator.models import Merchant, Platform
 from apps.simulator.wechatpay import certificates, signing
 from apps.simulator.wechatpay.errors import ApiError, new_request_id, param_error, sign_error
@@ -131,7 +131,7 @@ def authenticate(request: HttpRequest) -> Merchant:
 def _check_skew(timestamp: str) -> None:
     if not timestamp.isascii() or not timestamp.isdigit():
         raise sign_error("Http头Authorization的timestamp不是数字", "timestamp is not a number")
-    if abs(clock.real_now().timestamp() - int(timestamp)) > signing.MAX_SKEW_SECONDS:
+    if abs(skew.now(WECHATPAY).timestamp() - int(timestamp)) > signing.MAX_SKEW_SECONDS:
         raise sign_error(
             "Http头Authorization的timestamp与发起请求的时间不得超过5分钟", "timestamp expired"
         )
@@ -235,7 +235,7 @@ def _respond(request: HttpRequest, merchant: Merchant, answer: Answer) -> HttpRe
         headers = signing.platform_headers(
             merchant,
             body=response.content,
-            real_now=clock.real_now(),
+            real_now=skew.now(WECHATPAY),
             wanted_serial=request.headers.get("Wechatpay-Serial", ""),
             forged=faults.take("wrong_signature", platform=WECHATPAY, path=path) is not None,
             probe=faults.take("signtest", platform=WECHATPAY, path=path) is not None,

@@ -7,7 +7,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from apps.simulator import clock, faults, keys
+from apps.simulator import clock, faults, keys, skew
 from apps.simulator.models import Notice, NoticeKind, Order, Platform, Refund
 from apps.simulator.wechatpay import objects, signing, v2
 
@@ -104,7 +104,7 @@ def build_notice(*, notice: Notice, now: datetime, forged: bool) -> tuple[dict[s
     headers = signing.platform_headers(
         merchant,
         body=body,
-        real_now=clock.real_now(),
+        real_now=skew.now(Platform.WECHATPAY),
         forged=forged,
         probe=faults.take("signtest", platform=Platform.WECHATPAY) is not None,
     )

@@ -1,4 +1,4 @@
-"""Writes of this room: bills fetched or uploaded, and their files handed out."""
+"""Writes of this room: bills fetched, asked together or uploaded, their files handed out, column maps."""
 
 from apps.statements.services.columns import ColumnsRefused, set_columns, try_columns
 from apps.statements.services.fetching import (

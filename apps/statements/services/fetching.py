@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from apps.core import clock, outbox
 from apps.core.audit import Actor
 from apps.payments.models import Payment, PaymentState
-from apps.platforms import messages
 from apps.platforms.gateway import (
     NotSupported,
     PlatformRejected,
@@ -23,8 +21,9 @@ from apps.platforms.gateway import (
 )
 from apps.platforms.models import PlatformAccount
 from apps.platforms.services import gateway_of
+from apps.statements import wording
 from apps.statements.models import AWAITED, FetchState, StatementDay, SweptAnswer
-from apps.statements.selectors import bill_period, is_asked, kinds_of
+from apps.statements.selectors import bill_period, is_asked, kinds_of, next_tries
 from apps.statements.services.importing import (
     StatementRefused,
     ask_to_reconcile,
@@ -51,7 +50,8 @@ PATIENCE = timedelta(days=2)
 class FetchResult:
     """What one try to fetch a bill led to. ``is_new`` is False where the file was here already.
 
-    ``again_at`` is when a sweep goes on that has ``answered`` so many of its ``questions``.
+    ``detail`` is what ``wording.detail_words`` reads. ``again_at`` is when a sweep goes on that has ``answered`` so many of
+    its ``questions``.
     """
 
     state: FetchState
@@ -76,8 +76,8 @@ def _note(expected: StatementDay, result: FetchResult, *, now: datetime) -> None
     )
 
 
-def _words(account: PlatformAccount, error: PlatformUnavailable | PlatformRejected) -> str:
-    return str(messages.explain(account.platform, error.code, fallback=error.message))
+def _refusal(error: PlatformUnavailable | PlatformRejected) -> str:
+    return wording.kept(error.code, error.message)
 
 
 def _empty(expected: StatementDay, *, now: datetime) -> FetchResult:
@@ -94,12 +94,7 @@ def _empty(expected: StatementDay, *, now: datetime) -> FetchResult:
         paid_at__lt=until,
     )
     if now < until + PATIENCE and held.exists():
-        return FetchResult(
-            FetchState.ABSENT,
-            _(
-                "The platform says that nothing happened on this day, but there were payments: its bill is late."
-            ),
-        )
+        return FetchResult(FetchState.ABSENT, wording.DOUBTED)
     return FetchResult(FetchState.EMPTY)
 
 
@@ -127,24 +122,24 @@ def _bring(expected: StatementDay, *, actor: Actor, now: datetime, share: Share)
 def try_fetch(*, day_id: int, actor: Actor, now: datetime, share: Share = SHARE) -> FetchResult:
     """Ask the platform for one expected bill now, also where one is here already, and import it.
 
-    ``share`` bounds what one run asks where the platform has no bills. Never inside a transaction: it calls the platform. Raises StatementDay.DoesNotExist.
+    ``share`` bounds what one run asks where the platform has no bills. Never inside a transaction: it calls the platform.
+    Raises StatementDay.DoesNotExist.
     """
     expected = StatementDay.objects.select_related("account").get(pk=day_id)
-    account = expected.account
     try:
         return _bring(expected, actor=actor, now=now, share=share)
     except StatementEmpty:
         result = _empty(expected, now=now)
     except StatementMissing as error:
-        result = FetchResult(FetchState.ABSENT, _words(account, error))
+        result = FetchResult(FetchState.ABSENT, _refusal(error))
     except StatementNotReady as error:
-        result = FetchResult(FetchState.WAITING, _words(account, error))
+        result = FetchResult(FetchState.WAITING, _refusal(error))
     except (PlatformUnavailable, PlatformRejected) as error:
-        result = FetchResult(FetchState.FAILED, _words(account, error))
-    except NotSupported as error:
-        result = FetchResult(FetchState.FAILED, str(error))
+        result = FetchResult(FetchState.FAILED, _refusal(error))
+    except NotSupported:
+        result = FetchResult(FetchState.FAILED, wording.kept_unreadable(wording.NO_SUCH_KIND))
     except (StatementRefused, SweepIncomplete) as error:
-        result = FetchResult(FetchState.FAILED, error.message)
+        result = FetchResult(FetchState.FAILED, error.kept)
     except SweepGoesOn as rest:
         result = FetchResult(
             FetchState.WAITING,
@@ -222,16 +217,17 @@ def _plan(account: PlatformAccount, *, kind: StatementKind, day: date, now: date
 
 
 def plan_yesterday(*, now: datetime) -> int:
-    """Expect yesterday's bills of every active account of the merchant, once they may be ready; how many are new.
+    """Expect yesterday's bills of every active account of the merchant, once they may be ready; how many are planned.
 
     Each kind that the platform has is expected. Days that were missed while nothing ran are made up for, back to the
-    account's first day and at most a week.
+    account's first day and at most a week. So is a bill still to come that nothing asks for any more, though it is not
+    given up.
     """
     today = clock.business_date(now)
     window = [today - timedelta(days=back) for back in range(1, GIVE_UP.days + 1)]
-    known = set(
-        StatementDay.objects.filter(day__gte=window[-1]).values_list("account_id", "kind", "day")
-    )
+    days = list(StatementDay.objects.filter(day__gte=window[-1]))
+    known = {(row.account_id, row.kind, row.day): row for row in days}
+    tries = next_tries([row for row in days if row.state in AWAITED])
     planned = 0
     for account in PlatformAccount.objects.filter(is_active=True):
         if now < ready_at(account.platform, day=window[0]):
@@ -239,7 +235,22 @@ def plan_yesterday(*, now: datetime) -> int:
         first = min(clock.business_date(account.created_at), window[0])
         for day in window:
             for kind in kinds_of(account.platform):
-                if day >= first and (account.pk, kind.value, day) not in known:
+                row = known.get((account.pk, kind.value, day))
+                if row is None and day >= first:
                     _plan(account, kind=kind, day=day, now=now)
                     planned += 1
+                elif row is not None and row.state in AWAITED and row.pk not in tries:
+                    planned += _resume(row, account, now=now)
     return planned
+
+
+def _resume(expected: StatementDay, account: PlatformAccount, *, now: datetime) -> bool:
+    """Ask again for a bill that nothing asks for; False where it is given up."""
+    again = now
+    if expected.attempts:
+        later = next_try(account.platform, day=expected.day, now=now)
+        if later is None:
+            return False
+        again = later
+    _follow(expected, due_at=again)
+    return True

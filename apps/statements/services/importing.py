@@ -24,8 +24,9 @@ from apps.platforms.gateway import (
     StatementLine,
     StatementUnreadable,
 )
-from apps.platforms.models import PlatformAccount, PlatformChoice
+from apps.platforms.models import PlatformAccount
 from apps.platforms.services import gateway_of
+from apps.statements import wording
 from apps.statements.models import FetchState, Statement, StatementDay, SweptAnswer
 from apps.statements.selectors import (
     FETCHING,
@@ -65,7 +66,7 @@ class StatementRefused(Exception):
     """The file was not imported, and nothing of it was stored. ``reason`` as in StatementUnreadable.
 
     ``message`` is a sentence in the reader's language; ``line`` and ``column`` say where, if it can be told; ``detail`` is
-    the technical reason in English.
+    the technical reason in English. ``kept`` is what ``wording.detail_words`` reads.
     """
 
     def __init__(
@@ -83,6 +84,11 @@ class StatementRefused(Exception):
         self.line = line
         self.column = column
         self.detail = detail
+
+    @property
+    def kept(self) -> str:
+        """The refusal in the form in which it is kept with a bill."""
+        return wording.kept_unreadable(self.reason, line=self.line, column=self.column)
 
 
 class FileGone(Exception):
@@ -213,10 +219,8 @@ def _parse(
     except StatementUnreadable as error:
         raise _refusal(error) from error
     except NotSupported as error:
-        message = _("%(platform)s has no bill of this kind.") % {
-            "platform": PlatformChoice(account.platform).label
-        }
-        raise StatementRefused("no_such_kind", message, detail=str(error)) from error
+        message = wording.unreadable_words(account.platform, wording.NO_SUCH_KIND)
+        raise StatementRefused(wording.NO_SUCH_KIND, message, detail=str(error)) from error
     if parsed.merchant_no and parsed.merchant_no != account.merchant_no:
         raise _refusal(StatementUnreadable("other_account", parsed.merchant_no))
     return parsed

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from apps.core.models import Due
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
@@ -24,9 +25,11 @@ from apps.platforms.models import PlatformAccount
 from apps.platforms.tests.bills import wechat_fund
 from apps.statements import services
 from apps.statements.models import FetchState, Statement, StatementDay
+from apps.statements.selectors import list_bills
 from apps.statements.services import StatementRefused
 from apps.statements.tests.bills import wechat_bill, wechat_gzip
 from apps.statements.tests.test_import import ACTOR, BACK, DAY, PAID
+from apps.statements.wording import detail_words
 
 pytestmark = pytest.mark.django_db
 
@@ -262,6 +265,102 @@ def test_what_the_platform_says_is_told_apart(
         assert again == (None if state == FetchState.EMPTY else LATER)
         assert bool(day.detail) == (state != FetchState.EMPTY)
         assert Statement.objects.count() == 0
+
+
+def test_what_stands_in_the_way_is_said_in_the_readers_language(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    with inside(shop):
+        day = expected(account)
+        platform.answer = StatementNotReady("账单生成中", code="STATEMENT_CREATING")
+        # The clock speaks Chinese; whoever reads may not.
+        with translation.override("zh-hans"):
+            services.fetch_statement(day_id=day.pk, now=NOW)
+        (bill,) = list_bills(since=DAY, until=DAY + timedelta(days=1))
+        with translation.override("zh-hans"):
+            assert "微信支付正在生成账单" in bill.detail
+        with translation.override("en"):
+            assert bill.detail.startswith("WeChat Pay is still preparing")
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        # Without words for its code: that it has none, and the platform's own, marked as such.
+        ("NO_SUCH_CODE|账单不存在", "The platform answered with the code NO_SUCH_CODE."),
+        ("NO_SUCH_CODE|账单不存在", "The platform's own words: “账单不存在”"),
+        ("|账单不存在", "The platform's own words: “账单不存在”"),
+        ("http_503|the platform's server answered 503", "The platform's server is in trouble (503)."),
+        ("unreadable:bad_row:7|订单金额", "Line 7, column 订单金额: A row of the file"),
+        ("unreadable:other_account:|", "This file belongs to another merchant account."),
+        ("unreadable:no_such_kind:|", "WeChat Pay has no bill of this kind."),
+        ("unasked:3:9:timeout|no answer in time", "3 of 9 payments and refunds could not be asked about. The platform did not answer"),
+        ("unasked:3:9:|", "3 of 9 payments and refunds could not be asked about."),
+        # What former versions stored in words.
+        ("A sentence | of the import.", "A sentence | of the import."),
+    ],
+)  # fmt: skip
+def test_what_is_kept_has_words_in_each_language(detail: str, words: str) -> None:
+    with translation.override("en"):
+        assert words in detail_words("wechatpay", detail)
+    with translation.override("zh-hans"):
+        chinese = detail_words("wechatpay", detail)
+    assert "The platform answered" not in chinese
+    assert "payments and refunds" not in chinese
+
+
+def test_a_refused_file_is_explained_in_the_readers_language(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    with inside(shop):
+        day = expected(account)
+        platform.answer = wechat_bill([PAID], merchant_no="1900000002")
+        with translation.override("zh-hans"):
+            services.fetch_statement(day_id=day.pk, now=NOW)
+        (bill,) = list_bills(since=DAY, until=DAY + timedelta(days=1))
+        with translation.override("en"):
+            assert "This file belongs to another merchant account." in bill.detail
+        with translation.override("zh-hans"):
+            assert "商户" in bill.detail
+
+
+@pytest.mark.parametrize("hour", [1, 9, 11, 22])
+def test_what_was_asked_for_by_hand_is_asked_for_again(
+    shop: Shop, account: PlatformAccount, platform: Platform, hour: int
+) -> None:
+    """As by the demo's seed: before or after the hour of the bill, its next try is always planned."""
+    now = datetime(2026, 11, 23, 16, 0, tzinfo=UTC) + timedelta(hours=hour)
+    with inside(shop):
+        platform.answer = StatementNotReady("账单生成中", code="STATEMENT_CREATING")
+        services.fetch_now(
+            account_id=account.pk, kind=StatementKind.TRADE, day=DAY, actor=ACTOR, now=now
+        )
+        due = Due.objects.get(task="statements.fetch")
+        assert due.due_at == services.next_try("wechatpay", day=DAY, now=now)
+        assert due.due_at >= services.ready_at("wechatpay", day=DAY)
+
+
+def test_a_bill_that_nothing_asks_for_any_more_is_planned_anew(
+    shop: Shop, account: PlatformAccount, platform: Platform
+) -> None:
+    """Whoever asked and lost the next try: the clock finds the bill that is still to come."""
+    early = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+    ready = datetime(2026, 11, 24, 2, 5, tzinfo=UTC)
+    with inside(shop):
+        PlatformAccount.objects.filter(pk=account.pk).update(created_at=early)
+        day = expected(account)
+        platform.answer = StatementNotReady("账单生成中", code="STATEMENT_CREATING")
+        assert services.fetch_statement(day_id=day.pk, now=early) == ready
+        assert not Due.objects.filter(subject_id=day.pk).exists()
+        # The fund bill, which is new, and the trade bill, which was lost.
+        assert services.plan_yesterday(now=ready) == 2
+        assert Due.objects.get(subject_id=day.pk).due_at == ready + timedelta(minutes=30)
+        assert services.plan_yesterday(now=ready) == 0
+        # Given up is given up.
+        Due.objects.all().delete()
+        StatementDay.objects.update(attempts=30)
+        services.plan_yesterday(now=datetime(2026, 11, 30, 12, 0, tzinfo=UTC))
+        assert not Due.objects.filter(subject_id=day.pk).exists()
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ from apps.statements.models import (
 from apps.statements.services import StatementRefused, fetching
 from apps.statements.services.sweeping import TRIES, Share
 from apps.statements.tests.test_import import ACTOR
+from apps.statements.wording import detail_words
 
 pytestmark = pytest.mark.django_db
 
@@ -285,6 +286,12 @@ def test_what_stays_silent_once_is_asked_again_at_once(
     assert platform.count("query_payment_async") == 4
 
 
+def said(day: StatementDay, language: str = "en") -> str:
+    """What stands in the way of a day's bill, for a reader of this language."""
+    with translation.override(language):
+        return detail_words(day.account.platform, day.detail)
+
+
 def test_one_question_without_an_answer_holds_the_bill_back(
     shop: Shop, account: PlatformAccount, platform: Aggregator
 ) -> None:
@@ -297,7 +304,7 @@ def test_one_question_without_an_answer_holds_the_bill_back(
     day = StatementDay.objects.get()
     assert again == NIGHT + timedelta(minutes=30)
     assert (day.state, Statement.objects.count()) == (FetchState.FAILED, 0)
-    assert day.detail.startswith("1 of 4 ")
+    assert said(day).startswith("1 of 4 ")
     assert platform.count("query_payment_async") == 3 + TRIES
     platform.silent = frozenset()
     assert sweep(account, now=again) is None
@@ -316,7 +323,10 @@ def test_a_refusal_is_told_in_words_and_tried_again(
     assert sweep(account) == NIGHT + timedelta(minutes=30)
     day = StatementDay.objects.get()
     assert day.state == FetchState.FAILED
-    assert day.detail.startswith("1 of 1 payments and refunds could not be asked about.")
+    words = said(day)
+    assert words.startswith("1 of 1 payments and refunds could not be asked about.")
+    assert "终端不存在" not in words
+    assert said(day, "zh-hans").startswith("1 笔支付和退款中有 1 笔")
     assert Statement.objects.count() == 0
 
 
@@ -330,7 +340,7 @@ def test_a_silent_platform_is_not_asked_a_thousand_questions(
         platform.fail_next("query_payment_async", PlatformUnavailable("silent", code="timeout"))
     assert sweep(account) is not None
     assert platform.count("query_payment_async") == THRESHOLD
-    assert StatementDay.objects.get().detail.startswith("12 of 12 ")
+    assert said(StatementDay.objects.get()).startswith("12 of 12 ")
     assert AccountPace.objects.get(account=account).open_until is not None
     assert Statement.objects.count() == 0
 
@@ -458,7 +468,7 @@ def test_what_brings_no_answer_does_not_stand_in_the_way_of_the_rest(
     assert services.fetch_statement(day_id=day.pk, now=NIGHT, share=share) == NIGHT + timedelta(minutes=30)  # fmt: skip
     day.refresh_from_db()
     assert (day.state, day.questions) == (FetchState.FAILED, 0)
-    assert day.detail.startswith("2 of 5 ")
+    assert said(day).startswith("2 of 5 ")
     assert SweptAnswer.objects.count() == 3
 
 

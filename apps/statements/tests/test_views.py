@@ -176,6 +176,42 @@ def test_columns_that_cannot_be_are_explained_and_not_kept(
         assert not ColumnMap.objects.exists()
 
 
+#: An export in which what was paid stands under a heading of its own, beside what is left after the fee.
+NET = (
+    "交易时间,收钱吧订单号,商户订单号,交易类型,消费(元),实收金额(元),手续费(元),状态\n"
+    "2026-11-23 12:00:00,7895236110164701,P1,收款,100.00,99.62,0.38,成功\n"
+    "2026-11-23 13:00:00,7895236110164799,,退款,-8.00,-7.97,-0.03,成功\n"
+).encode()
+
+
+def test_a_net_amount_is_neither_guessed_nor_kept_unseen(
+    shop: Shop, account: PlatformAccount
+) -> None:
+    client = client_of(shop)
+    first = send(client, shop, account, NET)
+    assert "实收金额(元)" in first.context["sample"].headings
+    assert "amount" not in first.context["form"].initial
+    assert (
+        "Choose the column that holds this." in choose(client, shop, account, first, save="1").text
+    )
+    # Chosen all the same: it is shown what that means, and kept only when somebody insists.
+    for button in ("try", "save"):
+        shown = choose(client, shop, account, first, amount="实收金额(元)", **{button: "1"})
+        assert (shown.status_code, shown.context["gross"]) == (200, "消费(元)")
+        assert (
+            "“实收金额(元)” and the fee together make “消费(元)” in each of these rows."
+            in shown.text
+        )
+        with inside(shop):
+            assert not ColumnMap.objects.exists()
+    right = choose(client, shop, account, first, amount="消费(元)", **{"try": "1"})
+    assert right.context["gross"] == ""
+    meant = choose(
+        client, shop, account, first, amount="实收金额(元)", net="实收金额(元)", save="1"
+    )
+    assert meant.status_code == 302
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -18,7 +18,7 @@ from apps.platforms.gateway import StatementUnreadable
 from apps.platforms.messages import explain_statement
 from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors import get_account
-from apps.platforms.tables import Sample, look
+from apps.platforms.tables import Sample, gross_column, look
 from apps.statements.forms import (
     SIZE_MARGIN,
     ChooseForm,
@@ -109,9 +109,12 @@ def _choose(request: MerchantRequest, account: PlatformAccount) -> HttpResponse:
     if not form.is_valid():
         return _again(request, account, form, sample)
     mapping = form.mapping()
+    # A net amount that nobody insists on is shown before it is kept: by it, every row would be off by its fee.
+    gross = gross_column(sample, mapping)
+    keep = "save" in request.POST and (not gross or request.POST.get("net") == mapping["amount"])
     try:
         lines = try_columns(sample=sample, mapping=mapping)
-        if "save" in request.POST:
+        if keep:
             set_columns(
                 account_id=account.pk,
                 mapping=mapping,
@@ -122,9 +125,16 @@ def _choose(request: MerchantRequest, account: PlatformAccount) -> HttpResponse:
     except ColumnsRefused as error:
         form.add_error(error.field or None, error.message)
         return _again(request, account, form, sample)
-    if "save" not in request.POST:
+    if not keep:
         return _page(
-            request, account, form=form, sample=sample, sealed=seal_sample(sample), lines=lines
+            request,
+            account,
+            form=form,
+            sample=sample,
+            sealed=seal_sample(sample),
+            lines=lines,
+            gross=gross,
+            net=mapping["amount"] if gross else "",
         )
     messages.success(
         request,

@@ -30,6 +30,29 @@ def test_the_printed_picture_holds_the_link(open_code: Code, fixed_code: Code) -
     assert open_code.link != fixed_code.link
 
 
+def test_another_language_keeps_what_was_typed_and_going_back_finds_the_order(
+    open_code: Code, phone: Person
+) -> None:
+    page = phone.page
+    page.goto(open_code.link)
+    page.get_by_test_id("amount").fill("7.70")
+    for _ in range(2):
+        before = page.locator("html").get_attribute("lang")
+        with page.expect_navigation():
+            page.get_by_test_id("language").click()
+        assert page.locator("html").get_attribute("lang") != before
+        expect(page.get_by_test_id("amount")).to_have_value("7.70")
+    page.get_by_test_id("pay-alipay").click()
+    expect(page.get_by_test_id("cashier")).to_be_visible()
+    page.goto(open_code.link)
+    expect(page.get_by_test_id("amount")).to_have_value("")
+    expect(page.get_by_test_id("begun")).to_contain_text("¥7.70")
+    page.get_by_test_id("go-on").click()
+    pages.expect_state(page, "open")
+    page.get_by_test_id("give-up").click()
+    pages.expect_state(page, "closed")
+
+
 def test_wechat_pays_the_printed_code(
     portal: Portal, shop: Shop, open_code: Code, phone: Person
 ) -> None:

@@ -1,7 +1,7 @@
 /* The page of an order. Hooks: [data-watch=url] with data-mark and data-page is loaded anew when the mark changes;
-   [data-seconds-left] counts down, and so does [data-code-seconds], at whose end the page is asked for anew; [data-invoke] calls WeChat's cashier with the JSON of #invoke and tells the result in
-   [data-told] (data-ok, data-cancel, data-fail); [data-offline] shows while the network is away; form[data-once] is sent
-   once; [data-copy] copies. ES5 for old wallets. */
+   [data-seconds-left] counts down, and so does [data-code-seconds], at whose end the page is asked for anew; [data-invoke]
+   calls WeChat's cashier with the JSON of #invoke and tells the result in [data-told] (data-ok, data-cancel, data-fail);
+   [data-offline] shows while the network is away; form[data-once] is sent once; [data-copy] copies. ES5 for old wallets. */
 (function () {
   "use strict";
   var watch = document.querySelector("[data-watch]");

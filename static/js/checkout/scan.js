@@ -1,5 +1,5 @@
 /* The page behind a code. Hooks: form[data-once] is sent once; [data-keypad] writes into [data-amount];
-   [data-pay-amount] repeats the amount on the button. Without this file the field is an ordinary one. ES5 for old wallets. */
+   [data-pay-amount] repeats the amount on the button; what was typed is kept over a change of language. Without this file the field is an ordinary one. ES5 for old wallets. */
 (function () {
   "use strict";
   var field = document.querySelector("[data-amount]");
@@ -34,6 +34,36 @@
       button.disabled = false;
     });
   });
+
+  /* Another language is another page: what was typed goes with it, once. Some wallets forbid the storage. */
+  var KEPT = "pay-typed";
+  function typed() {
+    return document.querySelectorAll("form[data-pay] input[type=text]");
+  }
+  each("form.tongue", function (form) {
+    form.addEventListener("submit", function () {
+      var kept = { page: window.location.pathname };
+      Array.prototype.forEach.call(typed(), function (input) {
+        kept[input.name] = input.value;
+      });
+      try {
+        sessionStorage.setItem(KEPT, JSON.stringify(kept));
+      } catch (error) {
+        return;
+      }
+    });
+  });
+  try {
+    var kept = JSON.parse(sessionStorage.getItem(KEPT) || "null");
+    sessionStorage.removeItem(KEPT);
+    if (kept && kept.page === window.location.pathname)
+      Array.prototype.forEach.call(typed(), function (input) {
+        if (!input.value && kept[input.name]) input.value = kept[input.name];
+        if (input.name === "note" && input.value) input.parentNode.open = true;
+      });
+  } catch (error) {
+    /* Then the fields are empty. */
+  }
 
   if (!field) return;
 

@@ -16,8 +16,7 @@ from apps.core.audit import Actor
 from apps.core.doors import DoorNotFound, find_door
 from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Merchant
-from apps.operations import doctor
-from apps.operations.doctor import notebook
+from apps.operations import doctor, services
 from apps.operations.doctor.words import tell
 from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors import list_accounts
@@ -99,15 +98,14 @@ class Command(BaseCommand):
 
 
 def _examined(account: PlatformAccount, *, rehearse: bool) -> dict[str, Any]:
-    examination = doctor.examine_account(account, now=clock.now(), actor=ACTOR)
-    notebook.keep(account.pk, examination)
+    examination = services.examine_account(account, now=clock.now(), actor=ACTOR)
     report = {
         "ref": account.ref,
         "platform": account.platform,
         "label": account.label,
         **_report(examination),
     }
-    if rehearse:
+    if rehearse and doctor.SIMULATOR_OFF not in examination.diagnoses:
         try:
             made = doctor.rehearse(account, actor=ACTOR)
         except doctor.RehearsalRefused as refusal:

@@ -6,10 +6,11 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from apps.core import clock
 from apps.core.tasks import drain
+from apps.platforms import probes
 
 
 class Command(BaseCommand):
@@ -23,7 +24,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Poll, then say how many were asked about."""
+        """Poll, then say how many were asked about. Raises CommandError where a simulator is meant and none runs."""
+        if missing := probes.simulator_missing():
+            # Each question would count against an account that nothing is wrong with.
+            raise CommandError(f"The simulator at {missing} does not run: start script/server.")
         now = clock.now()
         done = {
             task: drain(now=now, task=f"{task}.poll", limit=10_000)

@@ -10,10 +10,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.operations import demo
 from apps.operations.demo.cast import PASSWORD, email_of
+from apps.platforms import probes
 
 
 class Command(BaseCommand):
-    """``manage.py seed_demo [--days N] [--payments N] [--wire N] [--seed N] [--json]``."""
+    """``manage.py seed_demo [--days N] [--payments N] [--wire N] [--seed N] [--json]``.
+
+    How far it is goes to standard error, so that ``--json`` stays JSON.
+    """
 
     help = "Makes the demo merchant with history, through the services, and the same in the simulator's books."
 
@@ -27,12 +31,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make it, or say that it is there. Raises CommandError without a simulator."""
+        if missing := probes.simulator_missing():
+            raise CommandError(f"The simulator at {missing} does not run: start script/server.")
         try:
             report = demo.seed(
                 days=options["days"],
                 count=options["payments"],
                 wire=options["wire"],
                 seed=options["seed"],
+                say=lambda words: self.stderr.write(f"    {words}", str),
             )
         except demo.SimulatorNeeded as error:
             raise CommandError(

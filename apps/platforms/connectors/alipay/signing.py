@@ -11,22 +11,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from apps.platforms import fields as fields_of
 from apps.platforms import rsa
+from apps.platforms.fields import CHARSETS
+from apps.platforms.gateway import MalformedMessage
 
-#: Character sets that notices come in. Without charset in our request's address Alipay takes GBK.
-CHARSETS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "gbk": "gb18030",
-    "gb2312": "gb18030",
-    "gb18030": "gb18030",
-}
-_MAX_FIELDS = 200
 #: What a value must not hold: it could be read as the end of one field and the beginning of another. Alipay's own names are
 #: of such letters; what is escaped once more, as ``passback_params`` must be, is not concerned.
 _NEXT_FIELD = re.compile(r"&[A-Za-z_][A-Za-z0-9_.]*=")
@@ -168,39 +161,16 @@ def verify_answer(key: RSAPublicKey, text: str, sign: str, *, charset: str = "ut
 
 
 def read_form(body: bytes) -> tuple[dict[str, str], str]:
-    """The fields of a notice, decoded once in the character set that it names, and that set (a Python codec).
+    """The fields of a notice and its character set (a Python codec), as ``fields.read_form``. Raises Unreadable.
 
-    Raises Unreadable for anything that could be read in two ways: a field twice, a broken escape, an unknown set, a value
-    that looks like further fields. What is signed does not tell where one field ends, so a text that somebody had signed
-    as a subject must not be cut up anew into a number and an amount.
+    GBK is what Alipay sends where a notice names none.
     """
     try:
-        text = body.decode("ascii")
-        plain = parse_qsl(
-            text, keep_blank_values=True, encoding="latin-1", max_num_fields=_MAX_FIELDS
+        return fields_of.read_form(
+            body, charset_field="charset", usual="gbk", next_field=_NEXT_FIELD
         )
-    except ValueError as error:
-        raise Unreadable("not a form") from error
-    named = dict(plain).get("charset") or "gbk"
-    charset = CHARSETS.get(named.strip().lower())
-    if charset is None:
-        raise Unreadable("an unknown character set")
-    try:
-        pairs = parse_qsl(
-            text,
-            keep_blank_values=True,
-            encoding=charset,
-            errors="strict",
-            max_num_fields=_MAX_FIELDS,
-        )
-    except ValueError as error:
-        raise Unreadable("not text in the character set that it names") from error
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise Unreadable("a field is twice there")
-    if any(_NEXT_FIELD.search(value) for value in fields.values()):
-        raise Unreadable("a value that could be read as further fields")
-    return fields, charset
+    except MalformedMessage as error:
+        raise Unreadable(str(error)) from error
 
 
 def verify_form(key: RSAPublicKey, fields: Mapping[str, str], charset: str) -> None:

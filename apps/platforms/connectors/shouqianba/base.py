@@ -29,7 +29,10 @@ class ShouqianbaEndpoints:
 
 
 class ShouqianbaBase(PlatformGateway):
-    """The ground of the gateway's parts. ``keys``: where the terminal's key comes from; by default it stands in the credentials."""
+    """The ground of the gateway's parts.
+
+    ``keys``: where the terminal's key comes from; by default it stands in the credentials.
+    """
 
     platform: ClassVar[Platform] = Platform.SHOUQIANBA
 

@@ -32,6 +32,13 @@ UNHEARD = frozenset(
 )
 
 
+class Unheard(PlatformUnavailable):
+    """Refused for its signature or its terminal, in the documented form: Shouqianba did not look at what was asked.
+
+    So the call itself took no effect; of what it asked about nothing is known.
+    """
+
+
 class ShouqianbaClient:
     """Calls of one terminal. Its key comes from ``keys``, which is asked for another one when Shouqianba refuses it."""
 
@@ -46,12 +53,12 @@ class ShouqianbaClient:
     def call(self, path: str, message: Mapping[str, Any], *, hidden: str = "") -> wire.Answer:
         """What became of the action, good or bad. ``hidden`` is taken out of Shouqianba's words, should they repeat it.
 
-        Raises PlatformUnavailable, PlatformRejected.
+        Raises PlatformUnavailable (Unheard where the call surely took no effect), PlatformRejected.
         """
         key = self._keys.today()
         try:
             return self._read(self._http.send(**self._signed(path, message, key)), hidden)
-        except PlatformUnavailable as error:
+        except Unheard as error:
             another = self._keys.another(key) if error.code == ILLEGAL_SIGN else None
             if another is None:
                 raise
@@ -62,7 +69,7 @@ class ShouqianbaClient:
         key = await self._keys.today_async()
         try:
             return self._read(await self._http.send_async(**self._signed(path, message, key)))
-        except PlatformUnavailable as error:
+        except Unheard as error:
             another = await self._keys.another_async(key) if error.code == ILLEGAL_SIGN else None
             if another is None:
                 raise
@@ -135,7 +142,9 @@ class ShouqianbaClient:
                 data=data or {},
             )
         if found.result in wire.REFUSED and found.error_code in UNHEARD:
-            raise PlatformUnavailable(found.message, code=found.error_code)
+            # With an order beside it, it was looked at after all.
+            refused = PlatformUnavailable if found.data.get("order_status") else Unheard
+            raise refused(found.message, code=found.error_code)
         return found
 
     def _understood(self, answer: http.HttpAnswer, hidden: str) -> Mapping[str, Any]:
@@ -150,7 +159,9 @@ class ShouqianbaClient:
             raise http.unavailable(answer, code=code, message=str(error)) from error
         result, failure = (fields.optional(message, name) for name in ("result_code", "error_code"))
         words = _words(message, hidden)
-        if result == "400" and failure and failure not in UNHEARD | wire.DOUBTFUL:
+        if result == "400" and failure in UNHEARD:
+            raise Unheard(words, code=failure)
+        if result == "400" and failure and failure not in wire.DOUBTFUL:
             raise PlatformRejected(words, code=failure)
         if result != "200" or answer.status != 200:
             code = failure or ("bad_answer" if answer.status == 200 else "")

@@ -17,8 +17,9 @@ from datetime import timedelta
 from apps.platforms import fields, http
 from apps.platforms.connectors.shouqianba import wire
 from apps.platforms.connectors.shouqianba.base import ShouqianbaBase, order_in
-from apps.platforms.connectors.shouqianba.client import trouble
+from apps.platforms.connectors.shouqianba.client import ILLEGAL_SIGN, Unheard, trouble
 from apps.platforms.gateway import (
+    CODE_LOST,
     BarcodeRequest,
     CreateRequest,
     Handover,
@@ -35,6 +36,12 @@ from apps.platforms.gateway import (
 #: How long after its end a payment by code that Shouqianba does not know is waited for: the call may lag.
 _SETTLING = timedelta(seconds=60)
 _UNDER_CANCELLATION = "CANCEL_INPROGRESS"
+#: Codes of ours for a payer's code that Shouqianba did not look at, since it refused the signature or the terminal.
+KEY_REFUSED, TERMINAL_OFF, TERMINAL_UNKNOWN = "key_refused", "terminal_off", "terminal_unknown"
+_UNHEARD_CHARGES: Mapping[str, str] = {
+    ILLEGAL_SIGN: KEY_REFUSED,
+    "UPAY_TERMINAL_STATUS_ABNORMAL": TERMINAL_OFF,
+}
 
 
 class PaymentCalls(ShouqianbaBase):
@@ -43,7 +50,7 @@ class PaymentCalls(ShouqianbaBase):
     def create_payment(self, request: CreateRequest) -> Handover:
         """A repeat of a code whose answer was lost gives the same code where Shouqianba still tells it.
 
-        Where not, that code is closed and the call is refused (``code_lost``): the next payment has another number.
+        Where not, PlatformUnavailable says so (``CODE_LOST``): that one must be ended, and the next has another number.
         """
         if request.product in {Product.IN_APP, Product.BROWSER}:
             payway = _payway(self._endpoints.page_payways, request.wallet)
@@ -84,18 +91,20 @@ class PaymentCalls(ShouqianbaBase):
         unpaid = result.outcome is Outcome.PENDING and result.amount == request.amount
         if unpaid and code:
             return Handover(product=request.product, order_no=request.order_no, qr_content=code)
-        ref = PaymentRef(
-            order_no=request.order_no, began_at=request.began_at, expires_at=request.expires_at
-        )
-        if self.close_payment(ref).outcome is not Outcome.CLOSED:
-            raise conflict
-        # Nothing can be paid under this number any more, so that calling it failed is true.
-        raise PlatformRejected("the code of an earlier call was closed", code="code_lost")
+        if unpaid or result.outcome is Outcome.CLOSED:
+            # Not cancelled here: whoever made the earlier call may be showing the code just now.
+            raise PlatformUnavailable("the code of an earlier call is lost", code=CODE_LOST)
+        raise conflict
 
     def pay_barcode(self, request: BarcodeRequest) -> PaymentResult:
-        answer = self._client.call(
-            "/upay/v2/pay", wire.barcode_order(request), hidden=request.auth_code
-        )
+        try:
+            answer = self._client.call(
+                "/upay/v2/pay", wire.barcode_order(request), hidden=request.auth_code
+            )
+        except Unheard as error:
+            # The code is shown once only, so that nothing was taken; a question about it would be refused just the same.
+            code = _UNHEARD_CHARGES.get(error.code, TERMINAL_UNKNOWN)
+            raise PlatformRejected(error.message, code=code) from error
         if answer.result == "PAY_IN_PROGRESS":
             return PaymentResult(
                 outcome=Outcome.PENDING,

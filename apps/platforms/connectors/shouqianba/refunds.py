@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 
 from apps.core.money import Money
 from apps.platforms import fields, http
@@ -12,6 +11,7 @@ from apps.platforms.connectors.shouqianba import wire
 from apps.platforms.connectors.shouqianba.base import ShouqianbaBase, order_in
 from apps.platforms.connectors.shouqianba.client import trouble
 from apps.platforms.gateway import (
+    REFUND_NOT_SHOWN,
     OrderNotFound,
     Outcome,
     PlatformRejected,
@@ -20,9 +20,6 @@ from apps.platforms.gateway import (
     RefundRequest,
     RefundResult,
 )
-
-#: A refund this young is sent for the first time: no earlier call can have caused its refusal.
-_FIRST = timedelta(seconds=5)
 
 
 class RefundCalls(ShouqianbaBase):
@@ -39,9 +36,8 @@ class RefundCalls(ShouqianbaBase):
                 code=answer.code,
                 message=answer.message,
             )
-        first = self._clock() - request.began_at < _FIRST
-        maybe = answer.refused and answer.error_code in wire.MAYBE_REFUNDED and not first
-        if maybe or answer.error_code == wire.REFUNDED_BEFORE:
+        echo = answer.refused and answer.error_code in wire.MAYBE_REFUNDED
+        if (echo and request.repeated) or answer.error_code == wire.REFUNDED_BEFORE:
             return self._refused_refund(request, answer)
         if answer.result not in wire.DONE:
             raise trouble(answer)
@@ -101,7 +97,7 @@ class RefundCalls(ShouqianbaBase):
                 refund_no=ref.refund_no,
                 code=state,
             )
-        raise OrderNotFound("this refund is not shown", code="refund_not_shown")
+        raise OrderNotFound("this refund is not shown", code=REFUND_NOT_SHOWN)
 
 
 def _refund_question(ref: RefundRef) -> dict[str, str]:
@@ -113,7 +109,11 @@ def _shown(data: Mapping[str, object], ref: RefundRef) -> RefundResult | None:
     if not wire.is_refund(data, order_no=ref.order_no, refund_no=ref.refund_no):
         return None
     return wire.refund_shown(
-        data, order_no=ref.order_no, refund_no=ref.refund_no, before=ref.refunded_before
+        data,
+        order_no=ref.order_no,
+        refund_no=ref.refund_no,
+        asked=ref.amount,
+        before=ref.refunded_before,
     )
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apps.core.money import Money
-from apps.platforms.fields import optional, text
+from apps.platforms.fields import load_object, optional, text
 from apps.platforms.gateway import (
     BarcodeRequest,
     CreateRequest,
@@ -157,20 +157,7 @@ def dump(message: Mapping[str, Any]) -> bytes:
 
 def load(body: bytes) -> dict[str, Any]:
     """Read a JSON object; a field that stands there twice makes it unreadable. Raises MalformedMessage."""
-    try:
-        message = json.loads(body, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise MalformedMessage("not JSON") from error
-    if not isinstance(message, dict):
-        raise MalformedMessage("not a JSON object")
-    return message
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise MalformedMessage("a field stands there twice")
-    return found
+    return load_object(body)
 
 
 def code_order(request: CreateRequest, *, payway: str) -> dict[str, str]:
@@ -334,9 +321,17 @@ def is_refund(message: Mapping[str, Any], *, order_no: str, refund_no: str) -> b
 
 
 def refund_shown(
-    message: Mapping[str, Any], *, order_no: str, refund_no: str, before: Money | None
+    message: Mapping[str, Any],
+    *,
+    order_no: str,
+    refund_no: str,
+    asked: Money | None,
+    before: Money | None,
 ) -> RefundResult:
-    """A refund that is the order's latest transaction. ``before``: what the other refunds have given back, if known."""
+    """A refund that is the order's latest transaction; ``asked`` is its amount as we sent it, if known.
+
+    ``before``: what the other refunds that we know of have given back, if known.
+    """
     state = text(message, "order_status")
     status = optional(message, "status")
     outcome = _TRANSACTION_OUTCOMES.get(status, Outcome.UNKNOWN)
@@ -347,6 +342,9 @@ def refund_shown(
     amount = None
     if outcome is Outcome.SUCCEEDED and before is not None:
         amount = given_back(message) - before
+        if asked is not None and amount > asked:
+            # The sums hold somebody else's refunds as well, such as one made in the console; this one's part is not told.
+            amount = None
     return RefundResult(
         outcome=outcome,
         order_no=_number(message, order_no),
@@ -391,7 +389,11 @@ def refund_made(message: Mapping[str, Any], request: RefundRequest) -> RefundRes
     ):
         raise MalformedMessage("client_tsn is another one")
     result = refund_shown(
-        message, order_no=request.order_no, refund_no=request.refund_no, before=None
+        message,
+        order_no=request.order_no,
+        refund_no=request.refund_no,
+        asked=request.amount,
+        before=None,
     )
     if _fen(message, "total_amount") != request.order_amount:
         raise MalformedMessage("total_amount is another one")

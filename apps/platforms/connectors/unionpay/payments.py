@@ -9,7 +9,7 @@ from datetime import timedelta
 from apps.platforms import fields, http
 from apps.platforms.connectors.unionpay import wire
 from apps.platforms.connectors.unionpay.base import UnionpayBase, asked
-from apps.platforms.connectors.unionpay.client import trouble
+from apps.platforms.connectors.unionpay.client import open_question, trouble
 from apps.platforms.gateway import (
     BarcodeRequest,
     CreateRequest,
@@ -126,7 +126,10 @@ class PaymentCalls(UnionpayBase):
         return result
 
     def reverse_payment(self, ref: PaymentRef) -> PaymentResult:
-        """Reverse (冲正). What is refused is looked at by query: a payment that stays made is told as SUCCEEDED."""
+        """Reverse (冲正). What is refused is looked at by query: a payment that stays made is told as SUCCEEDED.
+
+        What neither decides stays open until the bill must have told.
+        """
         answer = self._client.call(
             self._endpoints.back_url, wire.reversal(number=ref.order_no, began_at=ref.began_at)
         )
@@ -139,11 +142,17 @@ class PaymentCalls(UnionpayBase):
         error = trouble(
             answer, refused=(wire.REFUSED | {wire.DUPLICATE, wire.NOT_FOUND}).__contains__
         )
-        if isinstance(error, PlatformUnavailable) or code in wire.OUR_FAULT - {"32"}:
+        if isinstance(error, PlatformUnavailable):
             raise error
+        if code in wire.OUR_FAULT - {"32"}:
+            # It was not looked at, so an earlier one may have taken effect, of which a query of the payment does not tell.
+            raise open_question(words, code)
         late = self._clock() - ref.expires_at
         pending = PaymentResult(
-            outcome=Outcome.PENDING, order_no=ref.order_no, code=code, message=words
+            outcome=Outcome.CLOSED if late >= _BILL_TELLS else Outcome.PENDING,
+            order_no=ref.order_no,
+            code=code,
+            message=words,
         )
         try:
             result = self.query_payment(ref)

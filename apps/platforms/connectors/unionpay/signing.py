@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from urllib.parse import parse_qsl
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature as SignatureMismatch
@@ -24,17 +23,11 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from apps.platforms import fields as fields_of
 from apps.platforms import rsa
+from apps.platforms.fields import MAX_FIELDS
+from apps.platforms.gateway import MalformedMessage
 
-#: Character sets that a message may name in its field ``encoding``.
-CHARSETS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "gbk": "gb18030",
-    "gb2312": "gb18030",
-    "gb18030": "gb18030",
-}
-_MAX_FIELDS = 200
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}")
 _BREAKS = re.compile(r"[&{}\[\]]")
 _CLOSERS = {"{": "}", "[": "]"}
@@ -293,7 +286,7 @@ def read_answer(body: bytes) -> dict[str, str]:
             raise Unreadable("the answer is not made of fields")
         if name in fields:
             raise Unreadable(f"the field {name} is twice there")
-        if len(fields) >= _MAX_FIELDS:
+        if len(fields) >= MAX_FIELDS:
             raise Unreadable("the answer has too many fields")
         fields[name] = value
     return fields
@@ -307,7 +300,7 @@ def _pieces(text: str) -> Iterable[str]:
         mark = match.group()
         if mark in _CLOSERS:
             open_ends.append(_CLOSERS[mark])
-            if len(open_ends) > _MAX_FIELDS:
+            if len(open_ends) > MAX_FIELDS:
                 raise Unreadable("the answer is nested too deeply")
         elif mark != "&":
             if open_ends and open_ends[-1] == mark:
@@ -321,31 +314,14 @@ def _pieces(text: str) -> Iterable[str]:
 
 
 def read_form(body: bytes) -> tuple[dict[str, str], str]:
-    """The fields of a notice, an ordinary form, decoded once, and its character set (a Python codec). Raises Unreadable.
+    """The fields of a notice, an ordinary form, and its character set (a Python codec), as ``fields.read_form``.
 
-    What is signed does not tell where one field ends, and UnionPay signs for all merchants with one certificate: whatever
-    another merchant had it sign, such as a remark that holds a number and an amount of ours, must not be cut up anew.
+    UnionPay signs for all merchants with one certificate, so another merchant may have had it sign any remark. Raises
+    Unreadable.
     """
     try:
-        text = body.decode("ascii")
-        plain = parse_qsl(
-            text, keep_blank_values=True, encoding="latin-1", max_num_fields=_MAX_FIELDS
+        return fields_of.read_form(
+            body, charset_field="encoding", usual="utf-8", next_field=_NEXT_FIELD
         )
-        charset = CHARSETS[dict(plain).get("encoding", "utf-8").strip().lower()]
-        pairs = parse_qsl(
-            text,
-            keep_blank_values=True,
-            encoding=charset,
-            errors="strict",
-            max_num_fields=_MAX_FIELDS,
-        )
-    except KeyError as error:
-        raise Unreadable("an unknown character set") from error
-    except ValueError as error:
-        raise Unreadable("not a form in the character set that it names") from error
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise Unreadable("a field is twice there")
-    if any(_NEXT_FIELD.search(value) for value in fields.values()):
-        raise Unreadable("a value that could be read as further fields")
-    return fields, charset
+    except MalformedMessage as error:
+        raise Unreadable(str(error)) from error

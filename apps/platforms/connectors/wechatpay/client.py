@@ -189,6 +189,7 @@ class WechatpayClient:
             raise PlatformRejected("a bank detail is too long", code="PARAM_ERROR") from error
 
     def private_key(self) -> RSAPrivateKey:
+        """The merchant's own. Raises PlatformRejected (code bad_key), by which nothing was sent."""
         try:
             return rsa.load_private_key(self._ours.keys.get("private_key", ""))
         except rsa.UnusableKey as error:
@@ -197,6 +198,7 @@ class WechatpayClient:
             ) from error
 
     def timestamp(self) -> str:
+        """Now, in seconds since 1970, as it is signed."""
         return str(int(self._clock().timestamp()))
 
     def download(self, url: str) -> bytes:

@@ -12,9 +12,11 @@ from apps.platforms.services.terminals.activation import (
     keep,
     needs_activation,
     portal_terminal,
+    refuse_other,
     switch_off,
 )
 from apps.platforms.services.terminals.check_ins import (
+    LOST_FOR,
     REFUSED,
     TASK,
     UNANSWERED,
@@ -28,6 +30,7 @@ from apps.platforms.services.terminals.keys import PURPOSE, Keys, called_by, key
 from apps.platforms.services.terminals.stored_keys import StoredKeys
 
 __all__ = [
+    "LOST_FOR",
     "OUR_NAME",
     "PURPOSE",
     "REFUSED",
@@ -52,6 +55,7 @@ __all__ = [
     "needs_activation",
     "next_check_in",
     "portal_terminal",
+    "refuse_other",
     "reseal",
     "switch_off",
 ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from apps.core import doors, outbox
+from apps.core import clock, doors, outbox
 from apps.core.audit import Actor
 from apps.merchants.models import Terminal
-from apps.platforms import messages, registry
+from apps.platforms import registry
 from apps.platforms.gateway import (
     Capability,
     CheckState,
@@ -31,9 +31,13 @@ from apps.platforms.services.terminals.check_ins import TASK, next_check_in
 from apps.platforms.services.terminals.keys import Keys, sealed_keys
 from apps.platforms.services.terminals.notes import note_seen, note_verdict, record
 from apps.platforms.terminal_keys import KeyRefused
+from apps.platforms.wording import own_words
 
 #: How the portal's own terminal is called at the platform.
 OUR_NAME: Final = "Merchant Portal"
+#: A shop's terminal takes its place, and leaves it, so long after that was written down. Who calls for a payment follows from
+#: when that began, so whoever begins one must see the same terminals as those who ask about it later.
+_CHANGEOVER: Final = timedelta(seconds=5)
 
 
 class TerminalNotFound(LookupError):
@@ -112,6 +116,9 @@ def activate(
         code=code,
         name=terminal.name if terminal else OUR_NAME,
     )
+    # The call took its time, in which the portal's own terminal may have begun payments.
+    now = max(now, clock.now())
+    refuse_other(account, activated, terminal_id=terminal_id, now=now)
     try:
         with transaction.atomic():
             return keep(account, activated, terminal_id=terminal_id, actor=actor, now=now)
@@ -146,15 +153,67 @@ def call_activation(
             ),
         ) from error
     except PlatformRejected as error:
-        words = str(messages.explain(platform, error.code, fallback=error.message))
+        raise ActivationRefused(registry.ACTIVATION_CODE, _not_taken(error)) from error
+    return Activated(device_id=device_id, key=key)
+
+
+def _not_taken(error: PlatformRejected) -> str:
+    """Why a code made no terminal. What the platform's codes mean of payments does not fit here, so it speaks for itself."""
+    words = _(
+        "The platform did not take the activation code (%(code)s). It may be mistyped, used up, or older than seven days; a code is usually for one terminal, and a try that got no answer may have used it. Check the code and the app ID, or make a new code in the console."
+    ) % {"code": error.code}
+    return f"{words} {own_words(error.message[:120])}".strip()
+
+
+def refuse_other(
+    account: PlatformAccount, activated: Activated, *, terminal_id: int | None, now: datetime
+) -> None:
+    """Refuse what turned out to be another terminal that the account knows, whose new key is kept. Not in a transaction.
+
+    Raises ActivationRefused.
+    """
+    with transaction.atomic():
+        other = _renew_other(account, activated, terminal_id=terminal_id, now=now)
+    if other is not None:
         raise ActivationRefused(
             registry.ACTIVATION_CODE,
             _(
-                "The platform did not take the activation code (%(code)s: %(words)s). A code is good for seven days and usually for one terminal; a try that got no answer may have used it. Make a new one in the console, and check the app ID."
+                "This code belongs to a terminal that this account knows already: %(name)s. Its key was renewed and nothing else changed. Make a code for another terminal in the console."
             )
-            % {"code": error.code, "words": words},
-        ) from error
-    return Activated(device_id=device_id, key=key)
+            % {"name": other},
+        )
+
+
+def _renew_other(
+    account: PlatformAccount, activated: Activated, *, terminal_id: int | None, now: datetime
+) -> str | None:
+    """The name of another terminal here that has this number at the platform, its new key stored; None where there is none.
+
+    The platform no longer takes the key before, so it must not be lost, though it is not the one that was meant.
+    """
+    row = (
+        AccountTerminal.objects.select_for_update(of=("self",))
+        .select_related("terminal")
+        .filter(account=account, terminal_sn=activated.key.terminal_sn)
+        .first()
+    )
+    if row is None or row.terminal_id == terminal_id:
+        return None
+    if row.state == TerminalState.LOST:
+        row.state = TerminalState.OFF if row.off_at is not None else TerminalState.ACTIVE
+    _take_key(row, activated, now=now)
+    row.save()
+    return OUR_NAME if row.terminal is None else str(row.terminal.name)
+
+
+def _take_key(row: AccountTerminal, activated: Activated, *, now: datetime) -> None:
+    row.device_id = activated.device_id
+    row.terminal_sn = activated.key.terminal_sn
+    row.keys_sealed = sealed_keys(Keys(current=activated.key.terminal_key), row.merchant_id)
+    # The key is as fresh as a check-in's.
+    row.checked_in_at = now
+    row.checking_in_until = None
+    row.detail = ""
 
 
 def keep(
@@ -168,26 +227,28 @@ def keep(
     """Store a terminal that was just activated, in the caller's transaction. Raises TerminalInUse.
 
     The one that it replaces stays as it is: it is named in notices to come, and what it began is for it alone to ask about.
+    Where the platform gives a terminal back that served here before, its row stands again.
     """
     before = _at(account, terminal_id).select_for_update().first()
-    row = AccountTerminal(account=account, terminal_id=terminal_id, activated_at=now)
-    if before is not None:
-        if before.state == TerminalState.ACTIVE:
-            raise TerminalInUse(terminal_id)
-        if before.terminal_sn == activated.key.terminal_sn:
-            # The same terminal, with a key again.
-            row = before
-        else:
-            before.off_at = now
-            before.save(update_fields=["off_at"])
-    row.device_id = activated.device_id
-    row.terminal_sn = activated.key.terminal_sn
-    row.keys_sealed = sealed_keys(Keys(current=activated.key.terminal_key), account.merchant_id)
+    begins_at = now if terminal_id is None else now + _CHANGEOVER
+    same = AccountTerminal.objects.select_for_update().filter(
+        account=account, terminal_sn=activated.key.terminal_sn
+    )
+    row = same.first()
+    if (before is not None and before.state == TerminalState.ACTIVE) or (
+        row is not None and row.terminal_id != terminal_id
+    ):
+        raise TerminalInUse(terminal_id)
+    if before is not None and (row is None or row.pk != before.pk):
+        before.off_at = now
+        before.save(update_fields=["off_at"])
+    if row is None:
+        row = AccountTerminal(account=account, terminal_id=terminal_id, activated_at=begins_at)
+    else:
+        # The same terminal, with a key again.
+        row.stand_again(begins_at)
+    _take_key(row, activated, now=now)
     row.state = TerminalState.ACTIVE
-    # The key is as fresh as a check-in's.
-    row.checked_in_at = now
-    row.checking_in_until = None
-    row.detail = ""
     row.save()
     if terminal_id is None:
         note_verdict(account.pk, CredentialCheck(state=CheckState.GOOD), now=now)
@@ -204,7 +265,8 @@ def keep(
 
 @transaction.atomic
 def switch_off(*, account_terminal_id: int, actor: Actor, now: datetime) -> bool:
-    """Let a shop's terminal begin nothing more at this account; what it began it still asks about. True if it changed.
+    """Let a shop's terminal begin nothing more at this account, a few seconds from ``now`` on; what it began it still asks
+    about. True if it changed.
 
     Raises TerminalNotFound.
     """
@@ -217,7 +279,7 @@ def switch_off(*, account_terminal_id: int, actor: Actor, now: datetime) -> bool
         raise TerminalNotFound(account_terminal_id)
     if row.state == TerminalState.OFF:
         return False
-    row.state, row.off_at = TerminalState.OFF, row.off_at or now
+    row.state, row.off_at = TerminalState.OFF, row.off_at or now + _CHANGEOVER
     row.save(update_fields=["state", "off_at"])
     outbox.forget(task=TASK, merchant_id=row.merchant_id, subject_id=row.pk)
     record(row, "account.terminal_off", actor, now)

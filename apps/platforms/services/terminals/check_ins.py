@@ -51,7 +51,7 @@ _AGAIN: Final = timedelta(minutes=1)
 _REFUSED_AGAIN: Final = timedelta(hours=1)
 _LOST_AGAIN: Final = timedelta(hours=1)
 #: How long that is done for one that begins nothing more.
-_LOST_FOR: Final = timedelta(days=30)
+LOST_FOR: Final = timedelta(days=30)
 _QUIET: Final = timedelta(seconds=30)
 
 
@@ -113,7 +113,7 @@ def check_in_due(*, account_terminal_id: int, now: datetime) -> datetime | None:
     row = AccountTerminal.objects.filter(pk=account_terminal_id).first()
     if row is None or row.state == TerminalState.OFF:
         return None
-    if row.off_at is not None and now - row.off_at > _LOST_FOR:
+    if row.off_at is not None and now - row.off_at > LOST_FOR:
         return None
     match check_in(account_terminal_id=row.pk, now=now, though_lost=True):
         case CheckIn.DONE | CheckIn.FRESH:

@@ -1,0 +1,83 @@
+"""Statements written by hand, for the few roads on which a request or a due task must be quick.
+
+Django puts a query's text together anew each time, which on such a road takes longer than PostgreSQL takes to answer. Here the
+text is a constant and its values travel beside it, so that a connection prepares what it is asked often (``prepare_threshold``
+in the settings) and PostgreSQL plans it no more. Errors, query logs and time limits are Django's own.
+
+Row-level security holds here as everywhere, but the manager's filter does not: a statement about a merchant's rows names the
+merchant as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.utils import CursorWrapper
+
+M = TypeVar("M", bound=models.Model)
+
+Values = Sequence[Any] | Mapping[str, Any]
+
+
+def run(statement: str, values: Values) -> int:
+    """Run a statement; how many rows it changed."""
+    with _cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.rowcount)
+
+
+def first(statement: str, values: Values) -> tuple[Any, ...] | None:
+    """The first row that a statement brings, or None."""
+    with _cursor() as cursor:
+        cursor.execute(statement, values)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+
+def every(statement: str, values: Values) -> list[tuple[Any, ...]]:
+    """All rows that a statement brings."""
+    with _cursor() as cursor:
+        cursor.execute(statement, values)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def _cursor() -> CursorWrapper:
+    connection = connections[DEFAULT_DB_ALIAS]
+    connection.ensure_connection()
+    # Django's own cursors write the values into the text, and such a statement cannot be prepared.
+    raw: Any = psycopg.Cursor(connection.connection)
+    return (
+        connection.make_debug_cursor(raw)
+        if connection.queries_logged
+        else connection.make_cursor(raw)
+    )
+
+
+class Loading(Generic[M]):
+    """A statement that brings instances of a model: ``{columns}`` in it stands for the model's columns."""
+
+    def __init__(self, model: type[M], statement: str) -> None:
+        fields: Sequence[Any] = model._meta.concrete_fields  # noqa: SLF001  # public in all but its name
+        self._model = model
+        self._names = [field.attname for field in fields]
+        self._statement = statement.format(columns=", ".join(field.column for field in fields))
+        # What the database gives in another form than the model holds it in: JSON comes as text.
+        self._readers = [
+            (place, field.from_db_value)
+            for place, field in enumerate(fields)
+            if hasattr(field, "from_db_value")
+        ]
+
+    def first(self, values: Values) -> M | None:
+        """The instance in the first row, or None."""
+        row = first(self._statement, values)
+        if row is None:
+            return None
+        read = list(row)
+        for place, reader in self._readers:
+            read[place] = reader(read[place], None, connections[DEFAULT_DB_ALIAS])
+        return self._model.from_db(DEFAULT_DB_ALIAS, self._names, read)
