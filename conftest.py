@@ -6,6 +6,13 @@ import os
 
 import pytest
 from django.utils import translation
+from hypothesis import HealthCheck, settings
+
+# Whether a machine is slow or busy says nothing about the code.
+settings.register_profile(
+    "any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any_machine")
 
 # The simulator is another program with settings of its own; its tests run in a call of their own.
 collect_ignore = (
