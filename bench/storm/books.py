@@ -86,6 +86,12 @@ def _compare_account(result: Comparison, account: PlatformAccount, theirs: dict[
     name = account.platform
     ours = {payment.order_no: payment for payment in Payment.objects.filter(account_id=account.pk)}
     paid = {no: one for no, one in ours.items() if one.state == PaymentState.SUCCEEDED}
+    undone = _undone(theirs, {no for no, one in ours.items() if one.state == PaymentState.CLOSED})
+    result.counts["reversed after they were paid"] += len(undone)
+    theirs = {
+        part: [row for row in theirs[part] if row["out_trade_no"] not in undone]
+        for part in ("payments", "refunds")
+    }
     there = {row["out_trade_no"]: row for row in theirs["payments"]}
     result.counts[f"{name} payments"] = len(paid)
     result.counts["payments"] += len(paid)
@@ -119,6 +125,22 @@ def _compare_account(result: Comparison, account: PlatformAccount, theirs: dict[
         account__purpose=Purpose.RECEIVABLE, account__subject_id=account.pk
     ).aggregate(total=Sum("amount_minor"))["total"]
     result.equal(f"{name}: the ledger's receivable", held or 0, gross - fees - given + fees_back)
+
+
+def _undone(theirs: dict[str, Any], closed: set[str]) -> set[str]:
+    """The numbers of payments that a reversal undid: WeChat Pay's books have them as paid and given back whole.
+
+    Here they were never paid: nobody knew of it until the reversal, which is what the cashier was told.
+    """
+    paid = {row["out_trade_no"]: row["amount_fen"] for row in theirs["payments"]}
+    return {
+        row["out_trade_no"]
+        for row in theirs["refunds"]
+        if row["out_refund_no"] == f"reversal_{row['out_trade_no']}"
+        and row["state"] == "SUCCESS"
+        and row["out_trade_no"] in closed
+        and row["amount_fen"] == paid.get(row["out_trade_no"])
+    }
 
 
 def _check_journal(result: Comparison) -> None:

@@ -51,8 +51,8 @@
     show();
   });
   stream.addEventListener("open", function () {
-    /* What happened in between is unknown: look again. */
-    if (lost) heard("", 0);
+    /* What happened before we listened is unknown, the first time as well: the page may be older. Look again. */
+    heard("", 0);
     lost = false;
     show();
   });

@@ -101,7 +101,8 @@
       clearTimeout(noteTimer);
       noteTimer = 0;
       if (note) note.hidden = true;
-      if (lost) soon();
+      /* A list hears of the next thing; a page about one thing may have missed its only one while it was loading. */
+      if (lost || root.dataset.liveIds) soon();
       lost = false;
     };
     source.onerror = function () {
