@@ -5,7 +5,7 @@
    [data-seconds]: counts down. [data-till-focus]: has the keyboard when it comes. [data-till-over]: nothing more to come. */
 (function () {
   "use strict";
-  var FAST = 45;
+  var FAST = 150;
   var SHORTEST = 16;
   var source = document.getElementById("till-wallets");
   var wallets = source ? JSON.parse(source.textContent) : {};
