@@ -128,7 +128,7 @@ def _compare_account(result: Comparison, account: PlatformAccount, theirs: dict[
 
 
 def _undone(theirs: dict[str, Any], closed: set[str]) -> set[str]:
-    """The numbers of payments that a reversal undid: WeChat Pay's books have them as paid and given back whole.
+    """The numbers of payments that a reversal undid: WeChat Pay's and Alipay's books have them as paid and given back whole.
 
     Here they were never paid: nobody knew of it until the reversal, which is what the cashier was told.
     """
@@ -136,7 +136,8 @@ def _undone(theirs: dict[str, Any], closed: set[str]) -> set[str]:
     return {
         row["out_trade_no"]
         for row in theirs["refunds"]
-        if row["out_refund_no"] == f"reversal_{row['out_trade_no']}"
+        if row["out_refund_no"]
+        in {f"{word}_{row['out_trade_no']}" for word in ("reversal", "cancel")}
         and row["state"] == "SUCCESS"
         and row["out_trade_no"] in closed
         and row["amount_fen"] == paid.get(row["out_trade_no"])
