@@ -12,6 +12,7 @@ back_office = [
     path("codes/", include("apps.qrcodes.urls")),
     path("refunds/", include("apps.refunds.urls")),
     path("approvals/", include("apps.approvals.urls")),
+    path("ledger/", include("apps.ledger.urls")),
     path("statements/", include("apps.reconciliation.statement_urls")),
     path("reconciliation/", include("apps.reconciliation.urls")),
     path("", include("apps.operations.office_urls")),

@@ -200,6 +200,20 @@ STATES: Mapping[str, State] = {
     "open": State(label=_("Open"), icon="circle-dot", tone="wait"),
     "explained": State(label=_("Explained"), icon="notes", tone="info"),
     "resolved": State(label=_("Resolved"), icon="checks", tone="ok"),
+    # the ledger
+    "adjustment.waiting": State(
+        label=_("Waiting for confirmation"),
+        icon="user-check",
+        tone="wait",
+        hint=_("Nothing is posted before another member has confirmed it."),
+    ),
+    "adjustment.posted": State(label=_("Posted"), icon="circle-check", tone="ok"),
+    "adjustment.rejected": State(
+        label=_("Refused"), icon="ban", tone="bad", hint=_("It was refused. Nothing was posted.")
+    ),
+    "adjustment.cancelled": State(
+        label=_("Cancelled"), icon="x", tone="quiet", hint=_("Nothing was posted.")
+    ),
     # notifications
     "received": State(label=_("Received"), icon="inbox", tone="quiet"),
     "applied": State(label=_("Applied"), icon="circle-check", tone="ok"),

@@ -1,11 +1,13 @@
-"""Double entry: accounts, entries, postings, and the lock on business days."""
+"""Double entry: accounts, entries, postings, adjustments, and the lock on business days."""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from apps.approvals.models import Approval
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
 
 
@@ -105,4 +107,133 @@ class Posting(MerchantScoped):
         ]
         indexes = [
             models.Index(fields=["merchant_id", "account", "id"], name="ledger_posting_account"),
+        ]
+
+
+class AdjustmentReason(models.TextChoices):
+    """Why somebody books by hand."""
+
+    FEE = "fee", _("Fee of a platform or bank")
+    ROUNDING = "rounding", _("Rounding")
+    FOUND = "found", _("Shortage or surplus")
+    WRITE_OFF = "write_off", _("Written off")
+    CORRECTION = "correction", _("Correction of a wrong booking")
+    SUSPENSE = "suspense", _("Clearing of suspense")
+    BANK = "bank", _("Interest or charge of the bank")
+    OTHER = "other", _("Something else")
+
+
+class AdjustmentState(models.TextChoices):
+    """Where an adjustment stands. Every state but ``waiting`` is final."""
+
+    WAITING = "waiting", _("Waiting for confirmation")
+    POSTED = "posted", _("Posted")
+    REJECTED = "rejected", _("Refused")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+class AdjustmentRule(MerchantScoped):
+    """One version of the merchant's rule: adjustments above ``limit_minor`` fen need another member's confirmation."""
+
+    version = models.IntegerField()
+    limit_minor = models.BigIntegerField()
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="ledger_adjrule_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "version"], name="ledger_adjrule_version"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(limit_minor__gte=0), name="ledger_adjrule_sane"
+            ),
+        ]
+
+
+class Adjustment(MerchantScoped):
+    """A balanced entry that a person (or a rule of the merchant) asks for. Never edited: ``reverses`` undoes one.
+
+    ``amount_minor`` is the sum of its debits. ``at`` says for which business day it is meant. ``subject_kind`` and
+    ``subject_id`` name what it settles, such as a difference; "" and 0 where nothing.
+    """
+
+    reason = models.CharField(max_length=16, choices=AdjustmentReason)
+    memo = models.CharField(max_length=160)
+    amount_minor = models.BigIntegerField()
+    state = models.CharField(
+        max_length=12, choices=AdjustmentState, default=AdjustmentState.WAITING
+    )
+    at = models.DateTimeField()
+    subject_kind = models.CharField(max_length=24, default="")
+    subject_id = models.BigIntegerField(default=0)
+    #: Chosen by the caller, so that asking twice makes one; "" where the caller does not care.
+    key = models.CharField(max_length=40, default="")
+    reverses = ScopedForeignKey("self", null=True, related_name="reversals")
+    #: None: the portal itself, by a rule.
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+    approval = ScopedForeignKey(Approval, null=True)
+    rule_version = models.IntegerField(null=True)
+    #: Why it was refused or withdrawn.
+    message = models.CharField(max_length=300, default="")
+    entry = ScopedForeignKey(JournalEntry, null=True)
+    booked_date = models.DateField(null=True)
+    created_at = models.DateTimeField()
+    posted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="ledger_adjustment_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "reverses"],
+                condition=models.Q(state__in=["waiting", "posted"]),
+                name="ledger_adjustment_reversed_once",
+            ),
+            models.UniqueConstraint(
+                fields=["merchant_id", "key"],
+                condition=~models.Q(key=""),
+                name="ledger_adjustment_key",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount_minor__gt=0), name="ledger_adjustment_amount"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    state="posted",
+                    entry__isnull=False,
+                    booked_date__isnull=False,
+                    posted_at__isnull=False,
+                )
+                | (~models.Q(state="posted") & models.Q(entry__isnull=True)),
+                name="ledger_adjustment_posted_facts",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant_id", "-created_at", "-id"], name="ledger_adj_created"),
+            models.Index(
+                fields=["merchant_id", "subject_kind", "subject_id"], name="ledger_adj_subject"
+            ),
+        ]
+
+
+class AdjustmentLine(MerchantScoped):
+    """One side of an adjustment, as it is or will be posted: positive fen are a debit. Append-only."""
+
+    adjustment = ScopedForeignKey(Adjustment, related_name="lines")
+    account = ScopedForeignKey(Account)
+    amount_minor = models.BigIntegerField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(amount_minor=0), name="ledger_adjline_not_zero"
+            ),
         ]

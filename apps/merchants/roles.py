@@ -32,6 +32,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         "refunds.approve",
         "rules.manage",
         "reconciliation.manage",
+        "ledger.adjust",
         "platforms.manage",
         "stores.manage",
         "team.manage",
@@ -48,7 +49,13 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         "exports.create",
     },
     Role.FINANCE: VIEW
-    | {"refunds.request", "refunds.approve", "reconciliation.manage", "exports.create"},
+    | {
+        "refunds.request",
+        "refunds.approve",
+        "reconciliation.manage",
+        "ledger.adjust",
+        "exports.create",
+    },
     Role.CASHIER: frozenset(
         {
             "dashboard.view",
@@ -68,6 +75,7 @@ WHOLE_MERCHANT: Final = frozenset(
         "reconciliation.view",
         "reconciliation.manage",
         "ledger.view",
+        "ledger.adjust",
         "platforms.view",
         "platforms.manage",
         "stores.manage",

@@ -35,6 +35,7 @@ PERMISSION_WORDS: Final[Mapping[str, str | Promise]] = {
     "reconciliation.view": _("See bills and differences"),
     "reconciliation.manage": _("Import bills and reconcile"),
     "ledger.view": _("See the books"),
+    "ledger.adjust": _("Adjust the books and confirm others' adjustments"),
     "exports.create": _("Export transactions"),
     "platforms.view": _("See platform accounts"),
     "platforms.manage": _("Connect platforms"),

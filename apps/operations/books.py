@@ -9,7 +9,14 @@ from django.db import connection
 
 from apps.core import audit
 from apps.core.tenancy import current_merchant_id
-from apps.ledger.selectors import first_unbalanced
+from apps.ledger.selectors import (
+    adjustment_without_entry,
+    first_stray_posting,
+    first_unbalanced,
+    first_without_subject,
+    trial_balance_over,
+)
+from apps.ledger.subjects import subjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +101,16 @@ def _broken_seal() -> str:
     )
 
 
+def _without_subject() -> str:
+    return first_without_subject({kind: known.table for kind, known in subjects().items()})
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "every journal entry balances": first_unbalanced,
+    "the trial balance is zero": trial_balance_over,
+    "postings belong to entries and accounts of the merchant": first_stray_posting,
+    "entries are about something that is there": _without_subject,
+    "adjustments agree with their entries": adjustment_without_entry,
     "refunds add up on their payment": lambda: _first(REFUND_SUMS),
     "what moved is in the journal, once": lambda: _first(UNPOSTED),
     "what is in the journal moved": lambda: _first(STRAY),

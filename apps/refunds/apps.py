@@ -9,10 +9,13 @@ class RefundsConfig(AppConfig):
     def ready(self) -> None:
         # Models are not loaded before ready(), so these cannot be imported at the top.
         from apps.approvals import subjects
+        from apps.ledger import subjects as entry_subjects
         from apps.platforms.gateway import NotificationKind
         from apps.platforms.intake import register_handler
+        from apps.refunds.entries import RefundEntries
         from apps.refunds.notifications import RefundNotificationHandler
         from apps.refunds.subjects import RefundSubject
 
         subjects.register("refund", RefundSubject())
         register_handler(NotificationKind.REFUND, RefundNotificationHandler())
+        entry_subjects.register("refund", RefundEntries())

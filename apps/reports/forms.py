@@ -259,3 +259,41 @@ class ExportForm(forms.Form):
             "headers": str(data.get("headers") or language),
             "encoding": str(data.get("encoding") or "utf-8-sig"),
         }
+
+
+class BooksForm(forms.Form):
+    """Which days of the books are wanted, as what; empty fields stand for this month's postings as CSV."""
+
+    books_from = forms.DateField(label=_("From (business day)"))
+    books_to = forms.DateField(label=_("To (business day)"))
+    what = forms.ChoiceField(label=_("File"), choices=wording.BOOKS)
+    headers = forms.ChoiceField(label=_("Column titles"), choices=wording.HEADERS)
+    encoding = forms.ChoiceField(
+        label=_("Encoding"),
+        choices=wording.ENCODINGS,
+        help_text=_("Titles and encoding are for CSV; journals are always UTF-8."),
+    )
+
+    def __init__(self, data: Mapping[str, Any], *, first: date, last: date) -> None:
+        """``first`` and ``last``: the days where none are given."""
+        given = {
+            "books_from": str(data.get("books_from") or first.isoformat()),
+            "books_to": str(data.get("books_to") or last.isoformat()),
+            "what": str(data.get("what") or "csv"),
+            **ExportForm.completed(data),
+        }
+        super().__init__(given, auto_id="books_%s")
+        for name in ("books_from", "books_to"):
+            self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def clean(self) -> dict[str, Any]:
+        """A period within reason."""
+        asked = super().clean() or {}
+        first, last = asked.get("books_from"), asked.get("books_to")
+        for name, day in (("books_from", first), ("books_to", last)):
+            if day is not None and not EARLIEST <= day <= LATEST:
+                self.add_error(name, _("Choose a day between 2000 and 2099."))
+                return asked
+        if first is not None and last is not None and last < first:
+            self.add_error("books_to", _("The period ends before it begins."))
+        return asked

@@ -18,5 +18,6 @@ urlpatterns = [
     ),
     path("exports/", views.export, name="export"),
     path("exports/transactions.csv", views.export_transactions, name="export_transactions"),
+    path("exports/ledger/", views.export_ledger, name="export_ledger"),
     path("exports/summary.csv", views.export_summary, name="export_summary"),
 ]

@@ -57,6 +57,14 @@ ENCODINGS: Final[list[tuple[str, Promise]]] = [
     ("gb18030", _("GB18030 (older accounting programs)")),
 ]
 
+#: How the books can be had as a file.
+BOOKS: Final[list[tuple[str, Promise]]] = [
+    ("csv", _("Postings as CSV")),
+    ("trial_balance", _("Trial balance as CSV")),
+    ("beancount", _("Journal for beancount")),
+    ("hledger", _("Journal for hledger")),
+]
+
 
 def name_of(thing: Store | Merchant, english: bool) -> str:
     """A name in the page's language where there is one."""

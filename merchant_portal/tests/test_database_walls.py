@@ -24,6 +24,7 @@ APPEND_ONLY = {
     "approvals_decision",
     "core_auditevent",
     "core_auditseal",
+    "ledger_adjustmentline",
     "ledger_journalentry",
     "ledger_posting",
     "qrcodes_scan",

@@ -14,6 +14,8 @@ from apps.approvals.models import Approval
 from apps.core.audit import Actor
 from apps.core.models import Due
 from apps.core.money import Money
+from apps.ledger.models import Account, AdjustmentReason, JournalEntry, Purpose
+from apps.ledger.services import Line, post_adjustment
 from apps.merchants.access import Access
 from apps.merchants.models import Invitation, Membership, Role
 from apps.merchants.roles import permissions_of
@@ -111,7 +113,19 @@ def populate(shop: Shop) -> dict[str, object]:
         fee_minor=0,
     )
     day = StatementDay.objects.create(account=account, kind="trade", day=NOW.date())
-    approval = Approval.objects.get()
+    adjustment = post_adjustment(
+        reason=AdjustmentReason.ROUNDING,
+        memo="x",
+        lines=[
+            Line(purpose=Purpose.ADJUSTMENTS, amount=Money(1)),
+            Line(purpose=Purpose.SUSPENSE, amount=Money(-1)),
+        ],
+        at=NOW,
+        member=shop["finance"],
+        actor=Actor("t"),
+        now=NOW,
+    )
+    approval = Approval.objects.get(subject_kind="refund")
     invitation = Invitation.objects.create(
         email="new@x.test", role="cashier", invited_by=shop["owner"], expires_at=NOW
     )
@@ -121,6 +135,9 @@ def populate(shop: Shop) -> dict[str, object]:
     )
     return {
         "account_id": account.pk,
+        "ledger_account_id": Account.objects.order_by("pk")[0].pk,
+        "entry_id": JournalEntry.objects.order_by("pk")[0].pk,
+        "adjustment_id": adjustment.pk,
         "due_id": due.pk,
         "payment_id": paid.pk,
         "order_id": paid.order_id,

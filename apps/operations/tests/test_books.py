@@ -12,6 +12,8 @@ from django.db import connection
 
 from apps.core.audit import Actor
 from apps.core.money import Money
+from apps.ledger.models import Account, Adjustment, JournalEntry, Posting
+from apps.ledger.tests.books import adjust
 from apps.merchants.tests.factories import NOW, Shop, check_now, inside, make_shop
 from apps.operations import books
 from apps.payments.models import Order, Payment
@@ -58,10 +60,10 @@ def broken() -> list[str]:
     return [finding.check for finding in books.verify()]
 
 
-def damage(*statements: str) -> None:
+def damage(*statements: str, **values: int) -> None:
     with connection.cursor() as cursor:
         for statement in statements:
-            cursor.execute(statement)
+            cursor.execute(statement, values or None)
 
 
 def test_whole_books_have_no_findings(shop: Shop) -> None:
@@ -94,7 +96,7 @@ def test_a_posting_changed_by_the_owner_of_the_table_is_found(shop: Shop) -> Non
         "UPDATE ledger_posting SET amount_minor = amount_minor + 1"
         " WHERE id = (SELECT min(id) FROM ledger_posting WHERE amount_minor < 0)",
     )
-    assert broken() == ["every journal entry balances"]
+    assert broken() == ["every journal entry balances", "the trial balance is zero"]
 
 
 def test_a_gap_that_nothing_explains_is_found(shop: Shop) -> None:
@@ -111,3 +113,117 @@ def test_the_command_names_the_row_and_fails(shop: Shop) -> None:
     with pytest.raises(CommandError):
         call_command("verify_books", "--json", stdout=out)
     assert "moved 5001 fen, the journal holds 5000" in out.getvalue()
+
+
+class TestLedger:
+    """Each check of the ledger, broken by SQL with its guards off."""
+
+    @pytest.fixture(autouse=True)
+    def _adjusted(self, shop: Shop) -> None:
+        adjust(shop, 700, confirm=False)
+        check_now()
+        damage(
+            "ALTER TABLE ledger_posting DISABLE TRIGGER append_only",
+            "ALTER TABLE ledger_journalentry DISABLE TRIGGER append_only",
+            "ALTER TABLE ledger_adjustmentline DISABLE TRIGGER append_only",
+            "ALTER TABLE ledger_adjustment DISABLE TRIGGER ledger_adjustment_is_final",
+            "ALTER TABLE ledger_posting DROP CONSTRAINT ledger_posting_entry_id_wall",
+            "ALTER TABLE ledger_posting DROP CONSTRAINT ledger_posting_account_id_wall",
+            "ALTER TABLE ledger_adjustment DROP CONSTRAINT ledger_adjustment_entry_id_wall",
+        )
+
+    def rows(self) -> dict[str, str]:
+        return {finding.check: finding.row for finding in books.verify()}
+
+    def test_whole(self, shop: Shop) -> None:
+        assert broken() == []
+
+    def test_a_posting_moved_to_another_account_balances_all_the_same(self, shop: Shop) -> None:
+        """Only its adjustment remembers what was meant."""
+        entry = JournalEntry.objects.get(kind="adjustment")
+        bank = Account.objects.create(code="1002", name="b", purpose="bank")
+        damage(
+            "UPDATE ledger_posting SET account_id = %(bank)s"
+            " WHERE entry_id = %(entry)s AND amount_minor > 0",
+            bank=bank.pk,
+            entry=entry.pk,
+        )
+        adjustment = Adjustment.objects.get()
+        assert self.rows() == {
+            "adjustments agree with their entries": f"adjustment {adjustment.pk}, has other lines"
+            f" than its entry {entry.pk}"
+        }
+
+    def test_a_posting_without_its_entry(self, shop: Shop) -> None:
+        posting = Posting.objects.filter(entry__kind="adjustment", amount_minor__gt=0).get()
+        damage("UPDATE ledger_posting SET entry_id = 999999999 WHERE id = %(id)s", id=posting.pk)
+        found = self.rows()
+        assert found["postings belong to entries and accounts of the merchant"] == (
+            f"posting {posting.pk}, its entry 999999999 is not this merchant's"
+        )
+        assert (
+            found["every journal entry balances"]
+            == f"journal entry {posting.entry_id}, -700 fen over"
+        )
+        # All postings sum to zero, but not those that people see.
+        assert found["the trial balance is zero"] == "the trial balance, -700 fen over"
+
+    def test_a_posting_on_anothers_account(self, shop: Shop) -> None:
+        posting = Posting.objects.filter(entry__kind="payment").order_by("pk")[0]
+        damage("UPDATE ledger_posting SET account_id = 999999999 WHERE id = %(id)s", id=posting.pk)
+        found = self.rows()
+        assert found["postings belong to entries and accounts of the merchant"] == (
+            f"posting {posting.pk}, its account 999999999 is not this merchant's"
+        )
+
+    def test_a_fen_too_much(self, shop: Shop) -> None:
+        damage(
+            "UPDATE ledger_posting SET amount_minor = amount_minor - 3"
+            " WHERE id = (SELECT max(id) FROM ledger_posting)"
+        )
+        assert self.rows()["the trial balance is zero"] == "all postings in CNY, -3 fen over"
+
+    def test_an_entry_of_nothing(self, shop: Shop) -> None:
+        entry = JournalEntry.objects.get(kind="adjustment")
+        damage(
+            "UPDATE ledger_journalentry SET subject_kind = 'refund', subject_id = 999999999, kind = 'x'"
+            " WHERE id = %(id)s",
+            id=entry.pk,
+        )
+        found = self.rows()
+        assert found["entries are about something that is there"] == (
+            f"journal entry {entry.pk}, there is no refund 999999999"
+        )
+        assert found["adjustments agree with their entries"].endswith("is posted without an entry")
+
+    def test_an_entry_of_a_kind_that_nobody_knows(self, shop: Shop) -> None:
+        entry = JournalEntry.objects.filter(kind="payment").order_by("pk")[0]
+        damage(
+            "UPDATE ledger_journalentry SET subject_kind = 'moon', kind = 'x' WHERE id = %(id)s",
+            id=entry.pk,
+        )
+        assert self.rows()["entries are about something that is there"] == (
+            f"journal entry {entry.pk}, nobody knows the kind 'moon'"
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ("SET amount_minor = 701", "says 701 fen, its lines 700"),
+            (
+                "SET booked_date = booked_date - 1",
+                "says it was booked on 2026-11-23, its entry on 2026-11-24",
+            ),
+            ("SET entry_id = 999999999", "names entry 999999999 instead of"),
+            ("SET state = 'rejected', entry_id = NULL", "is rejected and has entry"),
+        ],
+    )
+    def test_an_adjustment_changed_by_hand(self, shop: Shop, change: str, words: str) -> None:
+        damage(f"UPDATE ledger_adjustment {change}")
+        found = self.rows()
+        assert list(found) == ["adjustments agree with their entries"]
+        assert words in found["adjustments agree with their entries"]
+
+    def test_a_line_changed_by_hand(self, shop: Shop) -> None:
+        damage("UPDATE ledger_adjustmentline SET amount_minor = amount_minor * 2")
+        assert "says 700 fen, its lines 1400" in self.rows()["adjustments agree with their entries"]

@@ -182,7 +182,8 @@ def _statement(filters: TransactionFilters, headers: str) -> tuple[str, list[Any
     return sql, [*inner_params, words]
 
 
-def _csv_line(cells: Sequence[str]) -> str:
+def csv_line(cells: Sequence[str]) -> str:
+    """One row as RFC 4180 has it, with CRLF."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(cells)
     return line.getvalue()
@@ -197,7 +198,7 @@ def export_transactions(
     """
     scope = current_scope()
     with override(HEADERS[headers] or "en"):
-        head = _csv_line(_titles(headers))
+        head = csv_line(_titles(headers))
         sql, params = _statement(filters, headers)
 
     def pieces() -> Iterator[bytes]:
@@ -252,17 +253,18 @@ def export_summary(
                 f"filter_{name}" if machine else f"{filter_word}: {label}",
                 "",
                 "",
-                _guarded(value),
+                guarded(value),
             ]
             for name, label, value in chosen
         ]
         made = f"{now.astimezone(clock.CHINA):%Y-%m-%d %H:%M:%S}"
         made_title = "made_at_asia_shanghai" if machine else f"{made_word}({_ZONE})"
         lines.append([made_title, "", "", made])
-    return "".join(_csv_line(line) for line in lines).encode(encoding)
+    return "".join(csv_line(line) for line in lines).encode(encoding)
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
+    """Text for people's spreadsheets: no formula, and long numbers keep their digits."""
     if text.lstrip()[:1] in tuple("=+-@＝＋－＠"):
         return f"'{text}"
     return f"{text}\t" if text.isdigit() and len(text) >= 12 else text

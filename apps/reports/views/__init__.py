@@ -1,13 +1,19 @@
 """The pages of this room."""
 
 from apps.reports.views.dashboard import dashboard
-from apps.reports.views.exports import export, export_summary, export_transactions
+from apps.reports.views.exports import (
+    export,
+    export_ledger,
+    export_summary,
+    export_transactions,
+)
 from apps.reports.views.orders import order_close, order_detail, payment_refresh
 from apps.reports.views.transactions import transaction_list, transaction_sums
 
 __all__ = [
     "dashboard",
     "export",
+    "export_ledger",
     "export_summary",
     "export_transactions",
     "order_close",

@@ -9,9 +9,10 @@ from django.views.decorators.http import require_GET
 
 from apps.core import clock
 from apps.core.htmx import render_page
+from apps.ledger.selectors import Period
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.reports import services
-from apps.reports.forms import ExportForm, TransactionFilterForm, too_many_words
+from apps.reports.forms import BooksForm, ExportForm, TransactionFilterForm, too_many_words
 from apps.reports.selectors import Sums, TooManyFound, load_names, sum_transactions
 from apps.reports.views.transactions import filter_form, query_without
 
@@ -22,8 +23,19 @@ def _forms(request: MerchantRequest) -> tuple[TransactionFilterForm, ExportForm]
     return filter_form(request, load_names()), ExportForm(ExportForm.completed(request.GET))
 
 
+def _books_form(request: MerchantRequest) -> BooksForm:
+    today = clock.business_date(clock.now(), request.merchant.day_starts_at)
+    month = services.month_until(today)
+    return BooksForm(request.GET, first=month.first or today, last=month.last or today)
+
+
 def _render(
-    request: MerchantRequest, form: TransactionFilterForm, how: ExportForm, *, status: int = 200
+    request: MerchantRequest,
+    form: TransactionFilterForm,
+    how: ExportForm,
+    *,
+    books: BooksForm | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     sums: Sums | None = None
     if form.is_valid() and how.is_valid() and status == 200:
@@ -37,6 +49,8 @@ def _render(
         "form": form,
         "how": how,
         "sums": sums,
+        "books": books or _books_form(request),
+        "books_asked": books is not None,
         "query": query_without(request, "headers", "encoding").urlencode(),
     }
     return render_page(request, "reports/export.html", context, partial="sums", status=status)
@@ -102,3 +116,37 @@ def export_summary(request: MerchantRequest) -> HttpResponseBase:
     charset = "gb18030" if asked["encoding"] == "gb18030" else "utf-8"
     name = services.file_name(slug=request.merchant.slug, filters=filters, kind="summary", now=now)
     return _attachment(HttpResponse(body, content_type=f"text/csv; charset={charset}"), name)
+
+
+@require_GET
+@merchant_view("ledger.view")
+def export_ledger(request: MerchantRequest) -> HttpResponseBase:
+    """The books of a period: postings or trial balance as CSV, or a journal for beancount or hledger."""
+    if "exports.create" not in request.permissions:
+        raise PermissionDenied("exports.create")
+    books = _books_form(request)
+    if not books.is_valid():
+        form, how = _forms(request)
+        return _render(request, form, how, books=books, status=400)
+    now, asked = clock.now(), books.cleaned_data
+    period = Period(asked["books_from"], asked["books_to"])
+    what, how_written = asked["what"], {name: asked[name] for name in ("headers", "encoding")}
+    kind = "trial_balance" if what == "trial_balance" else "ledger"
+    written_as = "csv" if what == "trial_balance" else what
+    services.record_books_download(
+        kind=kind, period=period, form=written_as, actor=request.actor(), now=now
+    )
+    name = services.books_file_name(
+        slug=request.merchant.slug, kind=kind, period=period, form=written_as
+    )
+    if written_as != "csv":
+        body = services.export_ledger(period, form=written_as, now=now)
+        content_type = "text/plain; charset=utf-8"
+        return _attachment(StreamingHttpResponse(body, content_type=content_type), name)
+    charset = "gb18030" if asked["encoding"] == "gb18030" else "utf-8"
+    content_type = f"text/csv; charset={charset}"
+    if kind == "trial_balance":
+        table = services.export_trial_balance(period, **how_written)
+        return _attachment(HttpResponse(table, content_type=content_type), name)
+    body = services.export_ledger(period, form="csv", now=now, **how_written)
+    return _attachment(StreamingHttpResponse(body, content_type=content_type), name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,20 @@ from apps.core import clock
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.core.tenancy import Scope, enter_scope
+from apps.ledger.selectors import Period, period_balances
 from apps.merchants.models import Merchant
 from apps.reports import services
 from apps.reports.selectors import MAX_PERIOD_DAYS, TransactionFilters, sum_transactions
 
-KINDS = ("transactions", "summary")
+#: The books have kinds of their own; the others are payments and refunds.
+BOOKS = ("ledger", "trial_balance")
+KINDS = ("transactions", "summary", *BOOKS)
 
 
 class Command(BaseCommand):
     """``manage.py export KIND --merchant SLUG --from D --to D --format csv -o FILE [--json]``."""
 
-    help = "Writes what the export page gives: transactions, or the summary that proves them."
+    help = "Writes what the export page gives: transactions, the summary that proves them, or the books."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Days are business days (YYYY-MM-DD, China time), both included."""
@@ -33,7 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--merchant", required=True, metavar="SLUG")
         parser.add_argument("--from", dest="date_from", required=True, type=date.fromisoformat)
         parser.add_argument("--to", dest="date_to", required=True, type=date.fromisoformat)
-        parser.add_argument("--format", choices=["csv"], default="csv")
+        parser.add_argument("--format", choices=services.FORMATS, default="csv")
         parser.add_argument("--headers", choices=list(services.HEADERS), default="zh")
         parser.add_argument("--encoding", choices=services.ENCODINGS, default="utf-8-sig")
         parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
@@ -42,6 +46,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file in whole or not at all. Raises CommandError."""
         first, last = options["date_from"], options["date_to"]
+        if options["format"] != "csv" and options["kind"] != "ledger":
+            raise CommandError(f"Only the ledger can be written for {options['format']}.")
         if last < first:
             raise CommandError("The period ends before it begins.")
         if (last - first).days >= MAX_PERIOD_DAYS:
@@ -53,24 +59,26 @@ class Command(BaseCommand):
             date_from=first, date_to=last, day_starts_at=merchant.day_starts_at
         )
         with enter_scope(Scope(merchant.pk)):
-            report = self._write(filters, options)
+            if options["kind"] in BOOKS:
+                report = self._write_books(Period(first, last), options)
+            else:
+                report = self._write(filters, options)
         if options["json"]:
             self.stdout.write(json.dumps(report))
+        elif options["kind"] in BOOKS:
+            self.stdout.write(
+                f"{report['file']}: {report['entries']} entries, debits ¥{report['debit_yuan']},"
+                f" credits ¥{report['credit_yuan']}"
+            )
         else:
             self.stdout.write(f"{report['file']}: {report['rows']} rows, net ¥{report['net_yuan']}")
 
-    def _write(self, filters: TransactionFilters, options: dict[str, Any]) -> dict[str, Any]:
-        now = clock.now()
-        how = {"headers": options["headers"], "encoding": options["encoding"]}
-        target: Path = options["output"]
+    def _save(self, target: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
+        """Write a file in whole or not at all: its bytes and their SHA-256. Raises CommandError."""
         part = target.with_name(f"{target.name}.part")
         digest, size = hashlib.sha256(), 0
         try:
             with part.open("wb") as file:
-                if options["kind"] == "summary":
-                    pieces = iter([services.export_summary(filters, now=now, **how)])
-                else:
-                    pieces = services.export_transactions(filters, **how)
                 for piece in pieces:
                     digest.update(piece)
                     size += file.write(piece)
@@ -79,6 +87,48 @@ class Command(BaseCommand):
             raise CommandError(f"{target} cannot be written: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
+        return size, digest.hexdigest()
+
+    def _write_books(self, period: Period, options: dict[str, Any]) -> dict[str, Any]:
+        now = clock.now()
+        how = {"headers": options["headers"], "encoding": options["encoding"]}
+        pieces: Iterable[bytes]
+        if options["kind"] == "trial_balance":
+            pieces = [services.export_trial_balance(period, **how)]
+        else:
+            pieces = services.export_ledger(period, form=options["format"], now=now, **how)
+        size, digest = self._save(options["output"], pieces)
+        services.record_books_download(
+            kind=options["kind"],
+            period=period,
+            form=options["format"],
+            actor=Actor.system("export"),
+            now=now,
+        )
+        balances = period_balances(period)
+        return {
+            "kind": options["kind"],
+            "merchant": options["merchant"],
+            "from": str(period.first),
+            "to": str(period.last),
+            "format": options["format"],
+            "file": str(options["output"]),
+            "bytes": size,
+            "sha256": digest,
+            "entries": services.count_entries(period),
+            "debit_yuan": Money(balances.debit).to_yuan(),
+            "credit_yuan": Money(balances.credit).to_yuan(),
+        }
+
+    def _write(self, filters: TransactionFilters, options: dict[str, Any]) -> dict[str, Any]:
+        now = clock.now()
+        how = {"headers": options["headers"], "encoding": options["encoding"]}
+        if options["kind"] == "summary":
+            pieces = iter([services.export_summary(filters, now=now, **how)])
+        else:
+            pieces = services.export_transactions(filters, **how)
+        target: Path = options["output"]
+        size, digest = self._save(target, pieces)
         services.record_download(
             kind=options["kind"], filters=filters, actor=Actor.system("export"), now=now, **how
         )
@@ -90,7 +140,7 @@ class Command(BaseCommand):
             "to": str(filters.date_to),
             "file": str(target),
             "bytes": size,
-            "sha256": digest.hexdigest(),
+            "sha256": digest,
             "rows": sums.rows,
             "payment_count": sums.payment_count,
             "payment_yuan": Money(sums.payment_minor).to_yuan(),

@@ -12,21 +12,11 @@ from apps.core import clock, sql
 from apps.core.money import Money
 from apps.core.tenancy import current_merchant_id
 from apps.ledger.models import Account, Purpose
+from apps.ledger.selectors.plan import default_words
 from apps.merchants.models import Merchant
 
 #: How far past its own day a fact may be booked when the days between are closed.
 SEARCH_DAYS = 400
-
-#: The default plan: codes and names of the Chinese small-business chart of accounts.
-PLAN: dict[str, tuple[str, str]] = {
-    Purpose.RECEIVABLE: ("1221", "应收支付平台款"),
-    Purpose.BANK: ("1002", "银行存款"),
-    Purpose.SALES: ("6001", "主营业务收入"),
-    Purpose.REFUNDS: ("6002", "销售退款"),
-    Purpose.FEES: ("6603", "支付手续费"),
-    Purpose.SUSPENSE: ("1901", "待处理财产损溢"),
-    Purpose.ADJUSTMENTS: ("6711", "对账调整"),
-}
 
 _DAY_STARTS = "SELECT day_starts_at FROM merchants_merchant WHERE id = %s"
 _HOLD_DAY = "SELECT is_closed FROM ledger_businessday WHERE merchant_id = %s AND day = %s FOR SHARE"
@@ -102,21 +92,34 @@ def booking_date(*, at: datetime) -> date:
 
 
 def _make_account(purpose: Purpose, subject_id: int) -> int:
-    code, name = PLAN[purpose]
-    if subject_id:
-        code, name = f"{code}.{subject_id}", f"{name} {subject_id}"
-    sql.run(_MAKE_ACCOUNT, [current_merchant_id(), code, name, purpose, subject_id])
-    return int(
-        Account.objects.values_list("pk", flat=True).get(purpose=purpose, subject_id=subject_id)
+    code, name = default_words(purpose, subject_id)
+    made = Account.objects.filter(purpose=purpose, subject_id=subject_id).values_list(
+        "pk", flat=True
     )
+    # The merchant may have given the plan's code to another account: no payment may fail for that.
+    for free in (code, *(f"{code}-{number}" for number in range(2, 100))):
+        sql.run(_MAKE_ACCOUNT, [current_merchant_id(), free, name, purpose, subject_id])
+        found = made.first()
+        if found is not None:
+            return int(found)
+    raise RuntimeError(f"no free code like {code}")
 
 
-def _account_ids(wanted: set[tuple[Purpose, int]]) -> dict[tuple[Purpose, int], int]:
+def account_ids(wanted: set[tuple[Purpose, int]]) -> dict[tuple[Purpose, int], int]:
     """The accounts of these purposes and subjects; the first posting to one makes it."""
     purposes, subjects = ({key[part] for key in wanted} for part in (0, 1))
     rows = sql.every(_ACCOUNTS, [current_merchant_id(), list(purposes), list(subjects)])
     found = {(Purpose(purpose), subject): pk for purpose, subject, pk in rows}
     return {key: found.get(key) or _make_account(*key) for key in wanted}
+
+
+def balanced(lines: Sequence[Line], *, what: str) -> list[Line]:
+    """The lines that move something. Raises NotBalanced, naming ``what``, unless they are two or more and sum to zero."""
+    total = sum(line.amount.minor for line in lines)
+    sides = [line for line in lines if line.amount.minor]
+    if total != 0 or len(sides) < 2:
+        raise NotBalanced(f"{what}: {total} fen over")
+    return sides
 
 
 def post(
@@ -133,11 +136,8 @@ def post(
 
     Raises NotBalanced, IntegrityError where an entry of the same kind and subject exists.
     """
-    total = sum(line.amount.minor for line in lines)
-    sides = [line for line in lines if line.amount.minor]
-    if total != 0 or len(sides) < 2:
-        raise NotBalanced(f"{kind} of {subject_kind} {subject_id}: {total} fen over")
-    accounts = _account_ids({(line.purpose, line.subject_id) for line in lines})
+    sides = balanced(lines, what=f"{kind} of {subject_kind} {subject_id}")
+    accounts = account_ids({(line.purpose, line.subject_id) for line in lines})
     posted = sql.every(
         _POST,
         {

@@ -1,0 +1,61 @@
+"""Adjustments under four eyes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from typing_extensions import override
+
+from apps.approvals.models import Approval
+from apps.approvals.subjects import ApprovalSubject, Description
+from apps.core import clock
+from apps.core.audit import Actor
+from apps.core.money import Money
+from apps.ledger.models import Adjustment
+from apps.ledger.selectors import get_adjustment, lines_of
+from apps.ledger.services import adjustment_digest, release_adjustment, void_adjustment
+from apps.merchants.models import Merchant
+
+
+class AdjustmentSubject(ApprovalSubject):
+    """An adjustment above the merchant's limit."""
+
+    label = gettext_lazy("Adjustment")
+
+    @override
+    def describe(self, approval: Approval, *, slug: str) -> Description:
+        adjustment = get_adjustment(approval.subject_id)
+        merchant = Merchant.objects.get(pk=approval.merchant_id)
+        day = clock.business_date(adjustment.at, merchant.day_starts_at)
+        facts = [
+            (_("Kind of reason"), adjustment.get_reason_display()),
+            (_("Memo"), adjustment.memo),
+            (_("For the business day"), day.isoformat()),
+        ]
+        if adjustment.reverses_id is not None:
+            facts.append((_("Undoes adjustment"), f"#{adjustment.reverses_id}"))
+        for line in lines_of(adjustment):
+            side = _("Debit") if line.amount_minor > 0 else _("Credit")
+            amount = Money(abs(line.amount_minor)).display()
+            facts.append((side, f"{line.account.code} {line.account.name}: {amount}"))
+        return Description(
+            title=_("Adjustment"),
+            amount_minor=adjustment.amount_minor,
+            facts=facts,
+            url=reverse("ledger:adjustment_detail", args=[slug, adjustment.pk]),
+        )
+
+    @override
+    def digest(self, subject_id: int) -> bytes:
+        return adjustment_digest(Adjustment.objects.get(pk=subject_id))
+
+    @override
+    def execute(self, approval: Approval, *, actor: Actor, now: datetime) -> None:
+        release_adjustment(approval=approval, actor=actor, now=now)
+
+    @override
+    def void(self, approval: Approval, *, reason: str, actor: Actor, now: datetime) -> None:
+        void_adjustment(approval=approval, reason=reason, actor=actor, now=now)

@@ -1,0 +1,76 @@
+"""Reading the books."""
+
+from apps.ledger.selectors.accounts import (
+    AccountPage,
+    PostingRow,
+    get_account,
+    page_account,
+)
+from apps.ledger.selectors.adjustments import (
+    AdjustmentFilters,
+    current_limit,
+    get_adjustment,
+    has_adjustments,
+    limit_history,
+    lines_of,
+    page_adjustments,
+    reversal_of,
+)
+from apps.ledger.selectors.balances import (
+    Balance,
+    Period,
+    PeriodBalance,
+    TrialBalance,
+    period_balances,
+    trial_balance,
+)
+from apps.ledger.selectors.checks import (
+    adjustment_without_entry,
+    first_stray_posting,
+    first_unbalanced,
+    first_without_subject,
+    trial_balance_over,
+)
+from apps.ledger.selectors.journal import (
+    EntryRow,
+    JournalFilters,
+    JournalPage,
+    get_entry,
+    has_entries,
+    page_entries,
+)
+from apps.ledger.selectors.plan import PlanRow, list_plan
+
+__all__ = [
+    "AccountPage",
+    "AdjustmentFilters",
+    "Balance",
+    "EntryRow",
+    "JournalFilters",
+    "JournalPage",
+    "Period",
+    "PeriodBalance",
+    "PlanRow",
+    "PostingRow",
+    "TrialBalance",
+    "adjustment_without_entry",
+    "current_limit",
+    "first_stray_posting",
+    "first_unbalanced",
+    "first_without_subject",
+    "get_account",
+    "get_adjustment",
+    "get_entry",
+    "has_adjustments",
+    "has_entries",
+    "limit_history",
+    "lines_of",
+    "list_plan",
+    "page_account",
+    "page_adjustments",
+    "page_entries",
+    "period_balances",
+    "reversal_of",
+    "trial_balance",
+    "trial_balance_over",
+]
