@@ -31,7 +31,7 @@ def sums(page: Page) -> tuple[int, int, int]:
 
 def downloaded(page: Page, folder: Path) -> list[dict[str, str]]:
     """The rows of the file that the export page gives for programs."""
-    page.locator('[name="headers"]').select_option("machine")
+    page.locator("#id_headers").select_option("machine")
     with page.expect_download() as waiting:
         page.locator('button[formaction$="transactions.csv"]').click()
     file = folder / "transactions.csv"
