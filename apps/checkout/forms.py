@@ -62,6 +62,15 @@ def read_amount(text: str) -> Money:
     return amount
 
 
+def _offer(stores: Sequence[Store], field: forms.Field) -> None:
+    """Let one of these stores be chosen; a single one is not asked about."""
+    choice = cast("forms.ChoiceField", field)
+    choice.choices = [(row.pk, named(row)) for row in stores]
+    if len(stores) == 1:
+        choice.widget = forms.HiddenInput()
+        choice.initial = stores[0].pk
+
+
 def one_line(text: str) -> str:
     """Text on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -194,11 +203,7 @@ class TillForm(forms.Form):
         initial: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data, initial=initial)
-        store = cast("forms.ChoiceField", self.fields["store"])
-        store.choices = [(row.pk, named(row)) for row in stores]
-        if len(stores) == 1:
-            store.widget = forms.HiddenInput()
-            store.initial = stores[0].pk
+        _offer(stores, self.fields["store"])
         groups: dict[str, list[tuple[Any, Any]]] = {}
         for terminal in terminals:
             groups.setdefault(named(terminal.store), []).append((terminal.pk, terminal.name))
@@ -255,11 +260,7 @@ class TerminalForm(forms.Form):
         initial: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data, initial=initial)
-        store = cast("forms.ChoiceField", self.fields["store"])
-        store.choices = [(row.pk, named(row)) for row in stores]
-        if len(stores) == 1:
-            store.widget = forms.HiddenInput()
-            store.initial = stores[0].pk
+        _offer(stores, self.fields["store"])
 
     @override
     def clean(self) -> dict[str, Any]:

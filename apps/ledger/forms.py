@@ -65,6 +65,11 @@ def read_yuan(text: str) -> Money:
     return amount
 
 
+def _one_line(text: object) -> str:
+    """The text on one line, without control characters."""
+    return " ".join(_CONTROL.sub(" ", str(text)).split())
+
+
 class YuanField(forms.CharField):
     """An amount in yuan; its clean value is Money, or None where nothing was typed."""
 
@@ -215,7 +220,7 @@ class PlanForm(forms.Form):
             seen.setdefault(code.lower(), row)
             name = self._field("name", row)
             if asked.get(name):
-                asked[name] = " ".join(_CONTROL.sub(" ", str(asked[name])).split())
+                asked[name] = _one_line(asked[name])
         return asked
 
     def words(self) -> dict[tuple[Purpose, int], AccountWords]:
@@ -270,7 +275,7 @@ class AdjustmentForm(forms.Form):
 
     def clean_memo(self) -> str:
         """The memo on one line."""
-        return " ".join(_CONTROL.sub(" ", str(self.cleaned_data["memo"])).split())
+        return _one_line(self.cleaned_data["memo"])
 
     def clean_day(self) -> date:
         """A day that has begun."""
@@ -384,7 +389,7 @@ class ReverseForm(forms.Form):
 
     def clean_memo(self) -> str:
         """The memo on one line."""
-        return " ".join(_CONTROL.sub(" ", str(self.cleaned_data["memo"])).split())
+        return _one_line(self.cleaned_data["memo"])
 
 
 class AdjustmentFilterForm(forms.Form):

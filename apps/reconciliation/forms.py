@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any, Final
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext
@@ -15,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.platforms.gateway import StatementKind
 from apps.platforms.models import PlatformAccount
-from apps.statements.services import MAX_BYTES, too_large_sentence
+from apps.statements.forms import usable_file
 
 NOTE_LENGTH: Final = 300
 
@@ -94,12 +93,7 @@ class UploadForm(_DayForm):
 
     def clean_file(self) -> UploadedFile[bytes]:
         """The file, if it is neither empty nor too large. Raises ValidationError."""
-        file: UploadedFile[bytes] = self.cleaned_data["file"]
-        if not file.size:
-            raise ValidationError(gettext("The file is empty."), code="empty")
-        if file.size > MAX_BYTES:
-            raise ValidationError(too_large_sentence(), code="too_large")
-        return file
+        return usable_file(self.cleaned_data["file"])
 
 
 class FetchForm(_DayForm):

@@ -67,6 +67,15 @@ def open_sample(text: str) -> Sample | None:
     return Sample(tuple(headings), line, tuple((n, tuple(cells)) for n, cells in rows))
 
 
+def usable_file(file: UploadedFile[bytes]) -> UploadedFile[bytes]:
+    """An uploaded bill that is neither empty nor too large. Raises ValidationError."""
+    if not file.size:
+        raise ValidationError(gettext("The file is empty."), code="empty")
+    if file.size > MAX_BYTES:
+        raise ValidationError(too_large_sentence(), code="too_large")
+    return file
+
+
 class SampleForm(forms.Form):
     """A console export, of which only the beginning is looked at."""
 
@@ -86,12 +95,7 @@ class SampleForm(forms.Form):
 
     def clean_file(self) -> UploadedFile[bytes]:
         """The file, if it is neither empty nor too large. Raises ValidationError."""
-        file: UploadedFile[bytes] = self.cleaned_data["file"]
-        if not file.size:
-            raise ValidationError(gettext("The file is empty."), code="empty")
-        if file.size > MAX_BYTES:
-            raise ValidationError(too_large_sentence(), code="too_large")
-        return file
+        return usable_file(self.cleaned_data["file"])
 
 
 class ChooseForm(forms.Form):

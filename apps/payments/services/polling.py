@@ -253,7 +253,7 @@ def refresh_payment(*, payment_id: int, now: datetime, via: str = "query") -> Pa
     """Ask the platform now and apply what it says. A platform that does not answer leaves the payment as it was."""
     payment = Payment.objects.select_related("account", "order").get(pk=payment_id)
     if payment.state in OPEN_STATES:
-        _look(payment, Plan(), now=now, via=via)
+        Payments(via=via).look(payment, Plan(), now=now)
         payment.refresh_from_db()
     return payment
 
@@ -271,23 +271,14 @@ def poll_payment(*, payment_id: int, now: datetime) -> datetime | None:
     planned = plan(payment, now=now)
     if isinstance(planned, Rest):
         return planned.until
-    again = _look(payment, planned, now=now, via="poll")
+    again = Payments().look(payment, planned, now=now)
     if not planned.last or payment.product == Product.BARCODE:
         return again
     payment.refresh_from_db()
     planned = plan(payment, now=now)
     if isinstance(planned, Rest) or planned.last:
         return again
-    return _look(payment, planned, now=now, via="poll")
-
-
-def _look(payment: Payment, planned: Plan, *, now: datetime, via: str) -> datetime | None:
-    subject = Payments(via=via)
-    heard = subject.ask(payment, planned, now=now)
-    again = subject.settle([heard], now=now)[payment.pk]
-    if isinstance(again, Exception):
-        raise again
-    return again
+    return Payments().look(payment, planned, now=now)
 
 
 def expire_order(*, order_id: int, now: datetime) -> datetime | None:

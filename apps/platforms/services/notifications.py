@@ -37,8 +37,6 @@ MAX_BODY = 1024 * 1024
 FIRST_RETRY = timedelta(seconds=10)
 #: When the stored copy is looked at although nobody said what became of it: its process was killed.
 LOST_AFTER = timedelta(seconds=60)
-#: Days that raw bodies are kept when ``settings.NOTIFICATION_KEEP_DAYS`` says nothing.
-KEEP_DAYS = 30
 
 #: Headers worth keeping: what was signed, and what helps support. Never cookies, nor authorizations but for a platform that
 #: puts its signature there (``PlatformGateway.signature_headers``), without which the stored copy could not be verified.
@@ -162,9 +160,9 @@ def expire_bodies(*, now: datetime) -> int:
 
     The rows stay, with hash, headers and verdict.
     """
-    days = int(getattr(settings, "NOTIFICATION_KEEP_DAYS", KEEP_DAYS))
     old = Notification.objects.filter(
-        received_at__lt=now - timedelta(days=days), body_sealed__isnull=False
+        received_at__lt=now - timedelta(days=settings.NOTIFICATION_KEEP_DAYS),
+        body_sealed__isnull=False,
     )
     return old.update(body_sealed=None)
 

@@ -165,6 +165,16 @@ class Subject(ABC, Generic[Row, Plan, Result]):
         pacing.report({row.account_id: tally}, now=now)
         return Heard(row, plan, word)
 
+    def look(self, row: Row, plan: Plan, *, now: datetime) -> datetime | None:
+        """Ask about one thing as ``ask`` does and apply what was said; when to ask again, None: never.
+
+        What kept it from being applied is raised.
+        """
+        again = self.settle([self.ask(row, plan, now=now)], now=now)[row.pk]
+        if isinstance(again, Exception):
+            raise again
+        return again
+
     def round(self, claims: Sequence[Claim], *, now: datetime) -> Iterator[Sequence[Ended]]:
         """Ask about all that was claimed; yields what became of the claims, merchant by merchant."""
         by_merchant: defaultdict[int, list[Claim]] = defaultdict(list)

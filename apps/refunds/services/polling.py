@@ -145,7 +145,7 @@ def poll_refund(*, refund_id: int, now: datetime) -> datetime | None:
     if refund is None:
         return None
     planned = plan(refund)
-    return planned.until if isinstance(planned, Rest) else _look(refund, planned, now, via="poll")
+    return planned.until if isinstance(planned, Rest) else Refunds().look(refund, planned, now=now)
 
 
 def refresh_refund(*, refund_id: int, now: datetime) -> Refund:
@@ -153,14 +153,6 @@ def refresh_refund(*, refund_id: int, now: datetime) -> Refund:
     refund = Refund.objects.select_related("payment", "account").get(pk=refund_id)
     planned = plan(refund)
     if isinstance(planned, Question) and refund.sent_at is not None:
-        _look(refund, planned, now, via="query")
+        Refunds(via="query").look(refund, planned, now=now)
         refund.refresh_from_db()
     return refund
-
-
-def _look(refund: Refund, planned: Question, now: datetime, *, via: str) -> datetime | None:
-    subject = Refunds(via=via)
-    again = subject.settle([subject.ask(refund, planned, now=now)], now=now)[refund.pk]
-    if isinstance(again, Exception):
-        raise again
-    return again

@@ -86,6 +86,14 @@ def _amount(minor: int, currency: str = CNY) -> str:
     return f"{Money(minor).to_yuan()} {currency}"
 
 
+def _comment(head: Head) -> str:
+    """What the file is, as both programs' comments."""
+    return (
+        f"; {head.slug}, {head.first} to {head.last}, business days in China time (Asia/Shanghai)\n"
+        f"; made {head.made_at.isoformat()}\n\n"
+    )
+
+
 def _openings(balances: TrialBalance) -> list[tuple[int, int]]:
     return [(row.account.pk, row.opening) for row in balances if row.opening]
 
@@ -104,8 +112,7 @@ def beancount(
 ) -> Iterator[str]:
     """A beancount file: accounts, opening balances, entries, and what every account holds the morning after."""
     before = head.first - timedelta(days=1)
-    yield f"; {head.slug}, {head.first} to {head.last}, business days in China time (Asia/Shanghai)\n"
-    yield f"; made {head.made_at.isoformat()}\n\n"
+    yield _comment(head)
     yield f'option "title" {_quoted(head.merchant)}\noption "operating_currency" "{CNY}"\n\n'
     yield f"{before} commodity {CNY}\n"
     for name in names.values():
@@ -150,8 +157,7 @@ def hledger(
 ) -> Iterator[str]:
     """An hledger journal: accounts, opening balances, entries, and assertions on the period's last day."""
     before = head.first - timedelta(days=1)
-    yield f"; {head.slug}, {head.first} to {head.last}, business days in China time (Asia/Shanghai)\n"
-    yield f"; made {head.made_at.isoformat()}\n\n"
+    yield _comment(head)
     yield f"commodity 1000.00 {CNY}\n\n"
     for name in names.values():
         kind = _TYPES[name.path.partition(":")[0]]

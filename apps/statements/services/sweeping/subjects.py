@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from django.db.models import Q
 
@@ -21,6 +22,9 @@ from apps.refunds.services import apply_refund_result
 from apps.statements.services.sweeping.answers import Answer, keep
 from apps.statements.services.sweeping.asking import Question, ask
 from apps.statements.services.sweeping.work import Sweep
+
+Asked = TypeVar("Asked", Payment, Refund)
+Told = TypeVar("Told", PaymentResult, RefundResult)
 
 #: A payment begun so long before the day may still have been paid on it; a refund may have been under way for days.
 _BEFORE: Final = timedelta(days=1)
@@ -66,16 +70,7 @@ def ask_payments(work: Sweep, ids: list[int]) -> None:
         )
         for one in payments
     ]
-    answers: list[Answer] = []
-    for payment, word in zip(payments, ask(work, questions), strict=True):
-        if word is None:
-            continue
-        if word.missing:
-            answers.append(Answer(payment.pk))
-        elif word.result is not None:
-            line = _take_payment(work, payment, word.result)
-            answers.append(Answer(payment.pk, line, word.result.outcome in _FINAL))
-    keep(work, LineKind.PAYMENT, answers)
+    keep(work, LineKind.PAYMENT, _answers(work, payments, questions, _take_payment))
 
 
 def ask_refunds(work: Sweep, ids: list[int]) -> None:
@@ -89,16 +84,26 @@ def ask_refunds(work: Sweep, ids: list[int]) -> None:
         )
         for one in refunds
     ]
+    keep(work, LineKind.REFUND, _answers(work, refunds, questions, _take_refund))
+
+
+def _answers(
+    work: Sweep,
+    rows: Sequence[Asked],
+    questions: Sequence[Question[Told]],
+    take: Callable[[Sweep, Asked, Told], StatementLine | None],
+) -> list[Answer]:
+    """What was answered about the rows; ``take`` applies a result and gives the line that it puts on the bill."""
     answers: list[Answer] = []
-    for refund, word in zip(refunds, ask(work, questions), strict=True):
+    for row, word in zip(rows, ask(work, questions), strict=True):
         if word is None:
             continue
         if word.missing:
-            answers.append(Answer(refund.pk))
+            answers.append(Answer(row.pk))
         elif word.result is not None:
-            line = _take_refund(work, refund, word.result)
-            answers.append(Answer(refund.pk, line, word.result.outcome in _FINAL))
-    keep(work, LineKind.REFUND, answers)
+            line = take(work, row, word.result)
+            answers.append(Answer(row.pk, line, word.result.outcome in _FINAL))
+    return answers
 
 
 def _take_payment(work: Sweep, payment: Payment, answer: PaymentResult) -> StatementLine | None:
