@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.urls import reverse
@@ -14,6 +15,8 @@ from apps.approvals.subjects import ApprovalSubject, Description
 from apps.core import clock
 from apps.core.audit import Actor
 from apps.core.money import Money
+from apps.ledger import followers
+from apps.ledger.endings import ending_words
 from apps.ledger.models import Adjustment
 from apps.ledger.selectors import get_adjustment, lines_of
 from apps.ledger.services import adjustment_digest, release_adjustment, void_adjustment
@@ -51,6 +54,20 @@ class AdjustmentSubject(ApprovalSubject):
     @override
     def digest(self, subject_id: int) -> bytes:
         return adjustment_digest(Adjustment.objects.get(pk=subject_id))
+
+    @override
+    def hold(self, subject_id: int) -> None:
+        followers.hold(Adjustment.objects.get(pk=subject_id))
+
+    @override
+    def lapsed(self, subject_id: int) -> str:
+        return followers.lapsed(Adjustment.objects.get(pk=subject_id))
+
+    @override
+    def endings(self, approvals: Collection[Approval]) -> Mapping[int, str]:
+        rows = Adjustment.objects.filter(approval_id__in=[each.pk for each in approvals])
+        found = {row.approval_id or 0: ending_words(row) for row in rows}
+        return {pk: said for pk, said in found.items() if said}
 
     @override
     def execute(self, approval: Approval, *, actor: Actor, now: datetime) -> None:

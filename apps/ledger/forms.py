@@ -15,22 +15,21 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
-from apps.core.money import MAX_AMOUNT_MINOR, InvalidAmount, Money
+from apps.core.clock import EARLIEST, LATEST
+from apps.core.fields import DayField, YuanField
+from apps.core.money import Money
 from apps.ledger.models import AdjustmentReason, Purpose
 from apps.ledger.selectors import Period, PlanRow
 from apps.ledger.services import AccountWords, Line
 from apps.ledger.subjects import kind_words, subjects
 
-#: Dates outside are slips of the keyboard.
-EARLIEST: Final = date(2000, 1, 1)
-LATEST: Final = date(2099, 12, 31)
 #: Lines of a new adjustment, and the most there may be.
 LINES: Final = 4
 MOST_LINES: Final = 40
 
-_THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
 #: Accounting programs take digits, letters, points and hyphens.
 _CODE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.\-]{0,23}", re.ASCII)
+_SIDES: Final = {"negative": _("An amount has no sign here: use the other side.")}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 
 PERIODS: Final = [
@@ -44,50 +43,9 @@ PERIODS: Final = [
 ]
 
 
-def read_yuan(text: str) -> Money:
-    """Yuan as people type them: ``12.5``, ``¥1,200``, full-width digits. Raises ValidationError with a sentence."""
-    plain = unicodedata.normalize("NFKC", text).strip().removeprefix("¥").strip()
-    plain = plain.replace("−", "-")
-    if _THOUSANDS.fullmatch(plain):
-        plain = plain.replace(",", "")
-    try:
-        amount = Money.from_yuan(plain)
-    except InvalidAmount as error:
-        raise ValidationError(
-            gettext("Write the amount in yuan with two decimals at most, such as 12.50."),
-            code="invalid",
-        ) from error
-    if abs(amount.minor) > MAX_AMOUNT_MINOR:
-        raise ValidationError(
-            gettext("That is more than ¥%(most)s.") % {"most": f"{MAX_AMOUNT_MINOR // 100:,}.00"},
-            code="too_large",
-        )
-    return amount
-
-
 def _one_line(text: object) -> str:
     """The text on one line, without control characters."""
     return " ".join(_CONTROL.sub(" ", str(text)).split())
-
-
-class YuanField(forms.CharField):
-    """An amount in yuan; its clean value is Money, or None where nothing was typed."""
-
-    def __init__(self, **options: Any) -> None:
-        attrs = {"inputmode": "decimal", "autocomplete": "off"}
-        super().__init__(max_length=32, widget=forms.TextInput(attrs=attrs), **options)
-
-    @override
-    def clean(self, value: Any) -> Any:
-        text = str(super().clean(value) or "").strip()
-        if not text:
-            return None
-        amount = read_yuan(text)
-        if amount.minor < 0:
-            raise ValidationError(
-                gettext("An amount has no sign here: use the other side."), code="negative"
-            )
-        return amount
 
 
 class PeriodForm(forms.Form):
@@ -261,10 +219,9 @@ class AdjustmentForm(forms.Form):
         error_messages={"required": _("Say why, so that it can be understood later.")},
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    day = forms.DateField(
+    day = DayField(
         label=_("For the business day"),
         help_text=_("If that day is closed, it is booked on the first open day after it."),
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
 
     def __init__(
@@ -282,8 +239,6 @@ class AdjustmentForm(forms.Form):
         day: date = self.cleaned_data["day"]
         if day > self.today:
             raise ValidationError(gettext("That day has not begun yet."), code="future")
-        if day < EARLIEST:
-            raise ValidationError(gettext("Choose a day between 2000 and 2099."), code="old")
         return day
 
 
@@ -291,8 +246,8 @@ class LineForm(forms.Form):
     """One side of an adjustment: an account, and a debit or a credit."""
 
     account = forms.ChoiceField(label=pgettext_lazy("ledger", "Account"), required=False)
-    debit = YuanField(label=_("Debit"), required=False)
-    credit = YuanField(label=_("Credit"), required=False)
+    debit = YuanField(label=_("Debit"), required=False, error_messages=_SIDES)
+    credit = YuanField(label=_("Credit"), required=False, error_messages=_SIDES)
 
     def __init__(self, *args: Any, accounts: Sequence[tuple[str, str]], **options: Any) -> None:
         super().__init__(*args, **options)

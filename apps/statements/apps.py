@@ -5,3 +5,10 @@ class StatementsConfig(AppConfig):
     name = "apps.statements"
     label = "statements"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Models are not loaded before ready(), so these cannot be imported at the top.
+        from apps.ledger import subjects
+        from apps.statements.entries import PayoutEntries
+
+        subjects.register("payout", PayoutEntries())

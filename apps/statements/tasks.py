@@ -1,4 +1,4 @@
-"""Fetching bills by the clock, or asking them together."""
+"""Fetching bills by the clock or asking them together, and following what they say will be paid out."""
 
 from __future__ import annotations
 
@@ -23,6 +23,33 @@ def fetch(subject_id: int, now: datetime) -> datetime | None:
 def sweep(subject_id: int, now: datetime) -> datetime | None:
     """Ask about each payment of a day whose platform has no bills."""
     return services.fetch_statement(day_id=subject_id, now=now)
+
+
+@due_task("statements.settle")
+def settle(subject_id: int, now: datetime) -> None:
+    """Compute what one bill says will be paid out, and match it with the bank."""
+    services.follow_bill(day_id=subject_id, now=now)
+
+
+@due_task("statements.match")
+def match(subject_id: int, now: datetime) -> None:  # all accounts are matched together
+    """Match what is to be paid out with the bank."""
+    services.match_bank(now=now)
+
+
+@due_task("statements.import")
+def import_upload(subject_id: int, now: datetime) -> datetime | None:
+    """Import a file that somebody handed in."""
+    return services.run_upload(upload_id=subject_id, now=now)
+
+
+@shared_task(name="statements.expire_uploads", ignore_result=True)
+def expire_uploads() -> None:
+    """Delete refused uploads whose time is over."""
+    now = clock.now()
+    for merchant_id in merchants_with_accounts():
+        with enter_scope(Scope(merchant_id)):
+            services.expire_uploads(now=now)
 
 
 @shared_task(name="statements.plan_yesterday", ignore_result=True)

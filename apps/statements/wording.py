@@ -15,6 +15,8 @@ from apps.platforms.wording import own_words
 DOUBTED: Final = "doubted_empty|"
 #: A reason of ``StatementRefused`` that is not about a file's content.
 NO_SUCH_KIND: Final = "no_such_kind"
+#: A reason of a refused upload: the key that sealed it is gone.
+LOCKED: Final = "locked"
 #: How what is kept begins where it is not a platform's own code.
 _UNREADABLE: Final = "unreadable:"
 _UNASKED: Final = "unasked:"
@@ -56,6 +58,18 @@ def detail_words(platform: str, detail: str) -> str:
     return _answer_words(platform, head, said)
 
 
+def reason_of(detail: str) -> str:
+    """The reason of a refused file that is kept, as in StatementUnreadable; "" where it is of another sort."""
+    head = detail.partition("|")[0]
+    return head.removeprefix(_UNREADABLE).partition(":")[0] if head.startswith(_UNREADABLE) else ""
+
+
+def place_of(detail: str) -> int | None:
+    """The line at fault in a refused file that is kept, if it is known."""
+    line = detail.partition("|")[0].rpartition(":")[2]
+    return int(line) if detail.startswith(_UNREADABLE) and line.isdecimal() else None
+
+
 def unreadable_words(
     platform: str, reason: str, *, line: int | None = None, column: str | None = None
 ) -> str:
@@ -64,6 +78,8 @@ def unreadable_words(
         return _("%(platform)s has no bill of this kind.") % {
             "platform": PlatformChoice(platform).label
         }
+    if reason == LOCKED:
+        return _("This file cannot be decrypted: the key that sealed it is not in use any more.")
     error = StatementUnreadable(reason, "", line=line, column=column)
     return str(messages.explain_statement(error))
 

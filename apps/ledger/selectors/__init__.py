@@ -1,11 +1,6 @@
 """Reading the books."""
 
-from apps.ledger.selectors.accounts import (
-    AccountPage,
-    PostingRow,
-    get_account,
-    page_account,
-)
+from apps.ledger.selectors.accounts import AccountPage, PostingRow, get_account, page_account
 from apps.ledger.selectors.adjustments import (
     AdjustmentFilters,
     current_limit,
@@ -31,6 +26,7 @@ from apps.ledger.selectors.checks import (
     first_without_subject,
     trial_balance_over,
 )
+from apps.ledger.selectors.days import day_for, get_day, is_closed
 from apps.ledger.selectors.journal import (
     EntryRow,
     JournalFilters,
@@ -55,14 +51,17 @@ __all__ = [
     "TrialBalance",
     "adjustment_without_entry",
     "current_limit",
+    "day_for",
     "first_stray_posting",
     "first_unbalanced",
     "first_without_subject",
     "get_account",
     "get_adjustment",
+    "get_day",
     "get_entry",
     "has_adjustments",
     "has_entries",
+    "is_closed",
     "limit_history",
     "lines_of",
     "list_plan",

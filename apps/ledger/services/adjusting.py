@@ -14,11 +14,12 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState
-from apps.approvals.services import end_approval, request_approval
+from apps.approvals.services import end_approval, hold_approval, request_approval
 from apps.core import audit, sql
 from apps.core.audit import Actor
 from apps.core.money import InvalidAmount, Money
 from apps.core.tenancy import current_merchant_id
+from apps.ledger import followers
 from apps.ledger.models import (
     Adjustment,
     AdjustmentLine,
@@ -79,6 +80,7 @@ def _record(adjustment: Adjustment, action: str, *, actor: Actor, now: datetime)
             "memo": adjustment.memo,
             "reverses": adjustment.reverses_id,
             "entry": adjustment.entry_id,
+            **({"why": adjustment.message} if adjustment.message else {}),
         },
     )
 
@@ -127,6 +129,20 @@ def post_adjustment(
     )
 
 
+def hold_adjustment(adjustment_id: int) -> Adjustment:
+    """The adjustment, held until the transaction ends as whoever decides about it holds it. Raises Adjustment.DoesNotExist.
+
+    What its follower needs comes first, then its approval, then its own row: whoever holds one of them and waits for
+    another has them in this order.
+    """
+    asked: Adjustment = Adjustment.objects.get(pk=adjustment_id)
+    followers.hold(asked)
+    if asked.approval_id is not None:
+        hold_approval(asked.approval_id)
+    held: Adjustment = Adjustment.objects.select_for_update().get(pk=adjustment_id)
+    return held
+
+
 @transaction.atomic
 def reverse_adjustment(
     *,
@@ -142,7 +158,7 @@ def reverse_adjustment(
 
     ``at``: the day it is for, by default now. Raises NotReversible, Adjustment.DoesNotExist, NoOpenDay.
     """
-    first: Adjustment = Adjustment.objects.select_for_update().get(pk=adjustment_id)
+    first = hold_adjustment(adjustment_id)
     if first.reverses_id is not None:
         raise NotReversible("is_reversal")
     if first.state != AdjustmentState.POSTED:
@@ -225,6 +241,7 @@ def _ask(
         )
         adjustment.save(update_fields=["approval"])
         _record(adjustment, "adjustment.requested", actor=actor, now=now)
+        followers.tell(adjustment, actor=actor, now=now)
     else:
         _post(adjustment, actor=actor, now=now)
     return adjustment
@@ -254,6 +271,7 @@ def _post(adjustment: Adjustment, *, actor: Actor, now: datetime) -> None:
     adjustment.state = AdjustmentState.POSTED
     adjustment.save(update_fields=["entry", "booked_date", "posted_at", "state"])
     _record(adjustment, "adjustment.posted", actor=actor, now=now)
+    followers.tell(adjustment, actor=actor, now=now)
 
 
 def _waiting(approval: Approval) -> Adjustment | None:
@@ -283,18 +301,24 @@ def void_adjustment(*, approval: Approval, reason: str, actor: Actor, now: datet
     adjustment.save(update_fields=["state", "message"])
     action = "adjustment.refused" if refused else "adjustment.cancelled"
     _record(adjustment, action, actor=actor, now=now)
+    followers.tell(adjustment, actor=actor, now=now)
 
 
 @transaction.atomic
-def cancel_adjustment(*, adjustment_id: int, actor: Actor, now: datetime) -> Adjustment:
-    """Withdraw an adjustment that still waits. Raises NotWaiting, Adjustment.DoesNotExist."""
+def cancel_adjustment(
+    *, adjustment_id: int, actor: Actor, now: datetime, reason: str = "withdrawn"
+) -> Adjustment:
+    """Withdraw an adjustment that still waits, or void it: ``reason`` is a code of ``endings`` or of its follower.
+
+    Raises NotWaiting, Adjustment.DoesNotExist.
+    """
     adjustment: Adjustment = Adjustment.objects.get(pk=adjustment_id)
     if adjustment.approval_id is None or adjustment.state != AdjustmentState.WAITING:
         raise NotWaiting
     end_approval(
         approval_id=adjustment.approval_id,
         state=ApprovalState.VOIDED,
-        reason="withdrawn",
+        reason=reason,
         actor=actor,
         now=now,
     )

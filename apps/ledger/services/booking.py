@@ -61,8 +61,8 @@ class Line:
     subject_id: int = 0
 
 
-def _claim_day(day: date) -> bool:
-    """Hold the day's row FOR SHARE until the transaction ends; False when the day is closed."""
+def claim_day(day: date) -> bool:
+    """Hold the day's row FOR SHARE until the transaction ends, so that it cannot be closed; False when it is closed."""
     place = [current_merchant_id(), day]
     row = sql.first(_HOLD_DAY, place)
     if row is None:
@@ -85,7 +85,7 @@ def booking_date(*, at: datetime) -> date:
     (day_starts_at,) = merchant
     day = clock.business_date(at, day_starts_at)
     for _ in range(SEARCH_DAYS):
-        if _claim_day(day):
+        if claim_day(day):
             return day
         day += timedelta(days=1)
     raise NoOpenDay(f"no open business day from {clock.business_date(at, day_starts_at)} on")
@@ -106,11 +106,14 @@ def _make_account(purpose: Purpose, subject_id: int) -> int:
 
 
 def account_ids(wanted: set[tuple[Purpose, int]]) -> dict[tuple[Purpose, int], int]:
-    """The accounts of these purposes and subjects; the first posting to one makes it."""
+    """The accounts of these purposes and subjects; the first posting to one makes it, always in the same order.
+
+    Two that made them in different orders would wait for each other.
+    """
     purposes, subjects = ({key[part] for key in wanted} for part in (0, 1))
     rows = sql.every(_ACCOUNTS, [current_merchant_id(), list(purposes), list(subjects)])
     found = {(Purpose(purpose), subject): pk for purpose, subject, pk in rows}
-    return {key: found.get(key) or _make_account(*key) for key in wanted}
+    return {key: found.get(key) or _make_account(*key) for key in sorted(wanted)}
 
 
 def balanced(lines: Sequence[Line], *, what: str) -> list[Line]:

@@ -72,10 +72,72 @@ def test_the_database_refuses_an_unbalanced_entry_by_itself(shop: Shop) -> None:
 def test_the_balance_check_raises_when_it_sees_no_rows(shop: Shop) -> None:
     """Were the scope cleared before COMMIT, the check would sum nothing; it must not take that for balanced."""
     point = transaction.savepoint()
-    entry()
+    # An entry that one statement wrote whole is checked there and then; this one is left for COMMIT.
+    bare = JournalEntry.objects.create(
+        kind="x", subject_kind="x", subject_id=1, at=NOW, booked_date=date(2026, 11, 24), memo=""
+    )
+    sides = Posting.objects.filter(entry=entry()).values_list("account_id", "amount_minor")
+    for account_id, minor in list(sides):
+        Posting.objects.create(entry=bare, account_id=account_id, amount_minor=minor)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.merchant_id', '', false)")
     with pytest.raises(IntegrityError, match="0 visible postings"):
+        check_now()
+    transaction.savepoint_rollback(point)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "refusal"),
+    [
+        ("(1, 5), (1, -4), (2, 7), (2, -7)", "does not balance: 1 fen over"),
+        ("(1, 5), (2, 7), (2, -7)", "1 visible postings"),
+        ("(1, 5), (1, -5), (2, 7), (2, -6)", "does not balance: 1 fen over"),
+        ("(1, 5), (1, -5)", "0 visible postings"),
+        # Wrong in both, though the statement as a whole sums to zero.
+        ("(1, 5), (1, -4), (2, 7), (2, -8)", "does not balance"),
+        ("(1, 5), (1, -5), (2, 7), (2, -7)", ""),
+    ],
+)
+def test_each_entry_of_a_statement_is_checked(shop: Shop, amounts: str, refusal: str) -> None:
+    """Many entries in one statement are summed one by one, and an entry without postings is seen."""
+    account_id = Posting.objects.filter(entry=entry()).values_list("account_id", flat=True)[0]
+    point = transaction.savepoint()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH made AS (
+                INSERT INTO ledger_journalentry (merchant_id, booked_date, at, kind, subject_kind, subject_id, memo)
+                SELECT %s, '2026-11-24', now(), 'x', 'x', n, '' FROM generate_series(1, 2) n RETURNING id, subject_id
+            )
+            INSERT INTO ledger_posting (merchant_id, entry_id, account_id, amount_minor, currency)
+            SELECT %s, made.id, %s, v.minor, 'CNY' FROM made JOIN (VALUES {amounts}) v (n, minor) ON v.n = made.subject_id
+            """,  # noqa: S608  # the amounts above
+            [shop.merchant.pk, shop.merchant.pk, account_id],
+        )
+    if refusal:
+        with pytest.raises(IntegrityError, match=refusal):
+            check_now()
+        transaction.savepoint_rollback(point)
+        assert JournalEntry.objects.count() == 1
+    else:
+        check_now()
+        assert JournalEntry.objects.count() == 3
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM ledger_unchecked")
+            assert cursor.fetchone() == (0,)
+
+
+def test_an_entry_in_several_statements_is_checked_at_the_end(shop: Shop) -> None:
+    account_id = Posting.objects.filter(entry=entry()).values_list("account_id", flat=True)[0]
+    bare = JournalEntry.objects.create(
+        kind="x", subject_kind="x", subject_id=1, at=NOW, booked_date=date(2026, 11, 24), memo=""
+    )
+    for minor in (5, -5):
+        Posting.objects.create(entry=bare, account_id=account_id, amount_minor=minor)
+    check_now()
+    point = transaction.savepoint()
+    Posting.objects.create(entry=bare, account_id=account_id, amount_minor=1)
+    with pytest.raises(IntegrityError, match="does not balance"):
         check_now()
     transaction.savepoint_rollback(point)
 

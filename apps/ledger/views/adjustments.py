@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from apps.approvals.selectors import decisions_of, members_who_may
 from apps.core import clock
 from apps.core.htmx import render_page
+from apps.ledger.endings import ending_words
 from apps.ledger.forms import AdjustmentFilterForm
 from apps.ledger.models import Adjustment, AdjustmentState
 from apps.ledger.selectors import (
@@ -83,6 +84,9 @@ def adjustment_detail(request: MerchantRequest, adjustment_id: int) -> HttpRespo
         "decisions": decisions,
         "waiting": waiting,
         "posted": posted,
+        "ending": (
+            ending_words(adjustment) if adjustment.state == AdjustmentState.CANCELLED else ""
+        ),
         "reversal": reversal,
         "subject": kind_words(subject[0]) if subject[0] else "",
         "link": link,

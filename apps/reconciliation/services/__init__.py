@@ -1,6 +1,125 @@
 """Writes of this room: matching a day, and what became of its differences."""
 
+from apps.reconciliation.services.allowing import set_account_rule
+from apps.reconciliation.services.automatic import (
+    ACTIONS,
+    MOST_LIMIT,
+    move_rule,
+    save_rule,
+    set_write_off_limit,
+    switch_rule,
+)
+from apps.reconciliation.services.bulk import cancel_bulk, chosen_rows, continue_bulk, start_bulk
+from apps.reconciliation.services.closing import CLOSE_PERMISSION, NotReady, Tick, close_day
+from apps.reconciliation.services.history import LONGEST, NoBillsToFetch, import_history
+from apps.reconciliation.services.keeping import (
+    FileDamaged,
+    kept_pieces,
+    record_file_download,
+    verify_file,
+    write_day_files,
+)
 from apps.reconciliation.services.matching import NothingToReconcile, reconcile
-from apps.reconciliation.services.resolving import reopen_difference, resolve_difference
+from apps.reconciliation.services.mornings import (
+    expect_morning,
+    look_again,
+    send_mail,
+    set_mail_wish,
+    tell_morning,
+)
+from apps.reconciliation.services.outside import NotInABill, Outside, Tally, book_outside
+from apps.reconciliation.services.outside_rules import (
+    RuleExists,
+    Trial,
+    Wanted,
+    add_outside_rule,
+    match_unknown_again,
+    retire_outside_rule,
+    try_outside_rule,
+)
+from apps.reconciliation.services.reopening import (
+    REOPEN_PERMISSION,
+    NotReopenable,
+    NotWaiting,
+    cancel_reopening,
+    release_reopening,
+    reopening_digest,
+    request_reopening,
+    void_reopening,
+)
+from apps.reconciliation.services.resolving import (
+    Act,
+    CannotResolve,
+    assign_difference,
+    comment_difference,
+    day_of,
+    follow_adjustment,
+    hold_resolution,
+    resolve_difference,
+    undo_resolution,
+    why_lapsed,
+    why_not_undone,
+)
 
-__all__ = ["NothingToReconcile", "reconcile", "reopen_difference", "resolve_difference"]
+__all__ = [
+    "ACTIONS",
+    "CLOSE_PERMISSION",
+    "LONGEST",
+    "MOST_LIMIT",
+    "REOPEN_PERMISSION",
+    "Act",
+    "CannotResolve",
+    "FileDamaged",
+    "NoBillsToFetch",
+    "NotInABill",
+    "NotReady",
+    "NotReopenable",
+    "NotWaiting",
+    "NothingToReconcile",
+    "Outside",
+    "RuleExists",
+    "Tally",
+    "Tick",
+    "Trial",
+    "Wanted",
+    "add_outside_rule",
+    "assign_difference",
+    "book_outside",
+    "cancel_bulk",
+    "cancel_reopening",
+    "chosen_rows",
+    "close_day",
+    "comment_difference",
+    "continue_bulk",
+    "day_of",
+    "expect_morning",
+    "follow_adjustment",
+    "hold_resolution",
+    "import_history",
+    "kept_pieces",
+    "look_again",
+    "match_unknown_again",
+    "move_rule",
+    "reconcile",
+    "record_file_download",
+    "release_reopening",
+    "reopening_digest",
+    "request_reopening",
+    "resolve_difference",
+    "retire_outside_rule",
+    "save_rule",
+    "send_mail",
+    "set_account_rule",
+    "set_mail_wish",
+    "set_write_off_limit",
+    "start_bulk",
+    "switch_rule",
+    "tell_morning",
+    "try_outside_rule",
+    "undo_resolution",
+    "verify_file",
+    "void_reopening",
+    "why_lapsed",
+    "why_not_undone",
+    "write_day_files",
+]

@@ -78,6 +78,11 @@ def test_a_bill_and_its_matching(shop: Shop, account: PlatformAccount, file: Pat
         "7.00",
     )
     assert matched["differences"] == {"missing_here": {"count": 1, "open": 1, "gap_yuan": "7.00"}}
+    assert matched["platform_net_yuan"] == "106.36"
+    assert matched["equation"] == {
+        "sales": "100.00", "refunds": "0.00", "fees": "-0.60", "untold_fees": "0.00", "carry_in": "0.00",
+        "carry_out": "0.00", "adjustments": "0.00", "differences": "6.96",
+    }  # fmt: skip
     out = StringIO()
     call_command("reconcile", *[str(part) for part in place], stdout=out)
     assert "gap ¥7.00" in out.getvalue()

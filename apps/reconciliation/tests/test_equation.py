@@ -1,19 +1,26 @@
-"""Whatever a day holds, the differences sum to bill − books, and every row is in exactly one place."""
+"""Whatever a day holds and whatever is done about it, the terms sum to the bill, and every row is in exactly one place."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from apps.merchants.tests.factories import inside, make_shop
+from apps.core.money import Money
+from apps.merchants.tests.factories import Shop, inside, make_shop
 from apps.payments.models import Payment, PaymentState
 from apps.payments.tests.factories import make_account
-from apps.reconciliation.models import Difference
-from apps.reconciliation.tests.days import DAY, NOON, bill, match, paid, refunded
+from apps.platforms.models import PlatformAccount
+from apps.reconciliation.models import Difference, ReconciliationRun, Resolution
+from apps.reconciliation.services import CannotResolve, set_write_off_limit, undo_resolution
+from apps.reconciliation.tests import outside
+from apps.reconciliation.tests.acts import decided, do, may_adjust
+from apps.reconciliation.tests.checks import assert_whole
+from apps.reconciliation.tests.days import ACTOR, DAY, NOON, bill, match, paid, refunded
 from apps.refunds.models import Refund, RefundState
 from apps.statements.models import StatementLine
 from apps.statements.tests.bills import Row, row_of, row_of_refund
@@ -26,6 +33,12 @@ FAULTS = st.sampled_from(
         "refund_amount",
     ]
 )  # fmt: skip
+ACTS = st.sampled_from(
+    [
+        "accept", "accept", "keep", "adjust", "adjust", "write_off", "link", "undo", "undo", "undo", "match", "confirm",
+        "refuse",
+    ]
+)  # fmt: skip
 THINGS = st.lists(st.tuples(FAULTS, st.integers(2, 90_000)), min_size=0, max_size=7)
 
 
@@ -33,11 +46,13 @@ class TheEquation(TestCase):
     """Each example runs in a transaction of its own."""
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(things=THINGS)
-    def test_sums_to_zero(self, things: list[tuple[str, int]]) -> None:
+    @given(things=THINGS, ruled=st.booleans())
+    def test_sums_to_zero(self, things: list[tuple[str, int]], ruled: bool) -> None:
         shop = make_shop()
         with inside(shop):
             account = make_account(shop)
+            if ruled:
+                outside.rule(account)
             rows: list[Row] = []
             next_day: list[Row] = []
             for number, (fault, minor) in enumerate(things):
@@ -82,16 +97,101 @@ class TheEquation(TestCase):
                 StatementLine.objects.filter(statement=statement, row=2).update(currency="HKD")
             run = match(account, now=later)
 
-            differences = Difference.objects.filter(run=run)
-            gap = differences.aggregate(gap=Sum("gap_minor"))["gap"] or 0
-            assert gap == run.their_net_minor - run.our_net_minor
             signed = sum(row.minor if row.kind == "payment" else -row.minor for row in rows)
             assert run.their_net_minor == signed
-            # Each bill row is matched or named once; a differing fee is a remark on a matched row.
-            named = differences.exclude(type="fee").filter(line__isnull=False)
-            assert run.matched_count + named.count() == len(rows)
-            assert named.values("line_id").distinct().count() == named.count()
-            # Each of ours is matched, or named once: with its row, or as absent.
-            ours = differences.exclude(type="fee").filter(our_minor__isnull=False)
-            matched_net = run.matched_payment_minor - run.matched_refund_minor
-            assert matched_net + sum(row.our_minor or 0 for row in ours) == run.our_net_minor
+            assert run.their_fee_minor == sum(row.fee for row in rows)
+            assert_whole(run)
+            second = match(account, now=later)
+            assert_whole(second)
+            assert second.outside_count == run.outside_count
+
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        faults=st.lists(
+            st.sampled_from(["absent", "amount", "fee", "twice", "closed", "stranger"]),
+            min_size=1,
+            max_size=4,
+        ),
+        acts=st.lists(st.tuples(ACTS, st.integers(0, 50)), min_size=1, max_size=10),
+    )
+    def test_whatever_is_done_and_undone(
+        self, faults: list[str], acts: list[tuple[str, int]]
+    ) -> None:
+        shop = make_shop()
+        with inside(shop):
+            account = make_account(shop)
+            may_adjust(500)
+            set_write_off_limit(limit=Money(5000), member=shop["owner"], actor=ACTOR, now=NOON)
+            rows: list[Row] = []
+            for number, fault in enumerate(faults):
+                payment = paid(shop, account, 700 + 97 * number)
+                row = row_of(payment)
+                if fault == "absent":
+                    continue
+                if fault == "closed":
+                    Payment.objects.filter(pk=payment.pk).update(
+                        state=PaymentState.CLOSED, ending_at=NOON
+                    )
+                if fault == "stranger":
+                    row = row.but(order_no=f"POS{number}", trade_no=f"43{number}")
+                if fault == "amount":
+                    row = row.but(minor=row.minor + 3)
+                if fault == "fee":
+                    row = row.but(fee=row.fee + 1)
+                rows += [row] * (2 if fault == "twice" else 1)
+            later = NOON + timedelta(days=2)
+            bill(account, rows, now=later)
+            run = match(account, now=later)
+            assert_whole(run)
+            for act, pick in acts:
+                run = _something(shop, account, run, act, pick)
+                run.refresh_from_db()
+                assert_whole(run, latest=False)
+                _assert_states_follow(run)
+            assert_whole(match(account, now=later))
+
+
+def _something(
+    shop: Shop, account: PlatformAccount, run: ReconciliationRun, act: str, pick: int
+) -> ReconciliationRun:
+    """One random act on what is there; what is refused changes nothing. The run that counts then."""
+    later = NOON + timedelta(days=2)
+    if act == "match":
+        return match(account, now=later)
+    if act in {"undo", "confirm", "refuse"}:
+        every = list(Resolution.objects.order_by("pk"))
+        if not every:
+            return run
+        made = every[pick % len(every)]
+        try:
+            if act == "undo":
+                undo_resolution(
+                    resolution_id=made.pk, member=shop["finance"], actor=ACTOR, now=later
+                )
+            elif made.state == "waiting":
+                decided(shop, made.adjustment, yes=act == "confirm")
+        except CannotResolve:
+            pass
+        return run
+    rows = list(Difference.objects.filter(run=run).order_by("pk"))
+    if rows:
+        row = rows[pick % len(rows)]
+        given: dict[str, Any] = {}
+        if act == "link":
+            theirs = [each.payment_id for each in rows if each.type == "missing_there"]
+            given = {"payment_id": theirs[0]} if theirs else {}
+        with suppress(CannotResolve):
+            do(shop, row, act, now=later, **given)
+    return run
+
+
+def _assert_states_follow(run: ReconciliationRun) -> None:
+    """A row is settled exactly while something in force settles it, and what is booked is what its resolutions booked."""
+    for row in Difference.objects.filter(run=run).select_related("resolution"):
+        if row.resolution is not None:
+            assert row.resolution.state in {"done", "waiting"}
+            assert row.state in {"resolved", "waiting"}
+        booked = Resolution.objects.filter(
+            identity=row.identity or "", state__in=["done", "superseded"]
+        ).values_list("booked_minor", flat=True)
+        assert row.adjusted_minor == sum(booked)

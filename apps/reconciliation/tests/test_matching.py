@@ -16,11 +16,12 @@ from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.models import Payment, PaymentState
 from apps.payments.tests.factories import make_account, make_payment
 from apps.platforms.models import PlatformAccount
-from apps.reconciliation.models import Difference, Match, ReconciliationRun
+from apps.reconciliation.models import Difference, Match, ReconciliationRun, ResolutionKind
 from apps.reconciliation.services import (
+    Act,
     NothingToReconcile,
-    reopen_difference,
     resolve_difference,
+    undo_resolution,
 )
 from apps.reconciliation.tests.days import ACTOR, DAY, NOON, bill, match, paid, refunded
 from apps.refunds.models import Refund, RefundState
@@ -42,6 +43,16 @@ def shop() -> Shop:
 def account(shop: Shop) -> PlatformAccount:
     with inside(shop):
         return make_account(shop)
+
+
+def keep(shop: Shop, row: Difference, reason: str) -> None:
+    resolve_difference(
+        difference_id=row.pk,
+        act=Act(kind=ResolutionKind.KEEP, reason=reason),
+        member=shop["finance"],
+        actor=ACTOR,
+        now=NOW,
+    )
 
 
 Found = tuple[str, str, int | None, int | None, int]
@@ -69,24 +80,38 @@ def test_a_day_that_matches(shop: Shop, account: PlatformAccount) -> None:
         assert run.is_current
         pairs = Match.objects.filter(run=run).order_by("line__row")
         assert list(pairs.values_list("payment_id", "refund_id", "rule")) == [
-            (one.pk, None, "our_number"),
-            (two.pk, None, "our_number"),
-            (None, back.pk, "our_number"),
+            (one.pk, None, "their_number"),
+            (two.pk, None, "their_number"),
+            (None, back.pk, "their_number"),
         ]
         assert AuditEvent.objects.get(action="run.finished").data["gap_minor"] == 0
 
 
-def test_by_the_platforms_number_where_ours_is_missing(
-    shop: Shop, account: PlatformAccount
-) -> None:
+@pytest.mark.parametrize("which", ["their_number", "our_number"])
+def test_by_either_number_alone(shop: Shop, account: PlatformAccount, which: str) -> None:
     with inside(shop):
         one = paid(shop, account)
         back = refunded(shop, one, 4000)
-        rows = [row_of(one).but(order_no="X1"), row_of_refund(back).but(refund_no="X2")]
+        if which == "their_number":
+            rows = [row_of(one).but(order_no="X1"), row_of_refund(back).but(refund_no="X2")]
+        else:
+            rows = [
+                row_of(one).but(trade_no="42X1"),
+                row_of_refund(back).but(platform_refund_no="50X2", trade_no="42X1"),
+            ]
         bill(account, rows)
         run = match(account)
         assert found(run) == []
-        assert set(Match.objects.values_list("rule", flat=True)) == {"their_number"}
+        assert set(Match.objects.values_list("rule", flat=True)) == {which}
+
+
+def test_the_platforms_number_comes_before_ours(shop: Shop, account: PlatformAccount) -> None:
+    with inside(shop):
+        one, two = paid(shop, account), paid(shop, account)
+        bill(account, [row_of(one).but(order_no=two.order_no)])
+        run = match(account)
+        assert Match.objects.get(run=run).payment_id == one.pk
+        assert found(run) == [("missing_there", "open", None, 10_000, -10_000)]
 
 
 def test_missing_here_and_missing_there(shop: Shop, account: PlatformAccount) -> None:
@@ -106,9 +131,15 @@ def test_amount_and_fee(shop: Shop, account: PlatformAccount) -> None:
         assert (one.fee_minor, two.fee_minor) == (60, 30)
         bill(account, [row_of(one).but(minor=10_001), row_of(two).but(fee=40)])
         run = match(account)
-        assert found(run) == [("amount", "open", 10_001, 10_000, 1), ("fee", "open", 40, 30, 0)]
-        # A fee that differs takes nothing from the amount that matches.
-        assert (run.matched_count, run.matched_payment_minor) == (1, 5000)
+        assert found(run) == [
+            ("amount", "open", 10_001, 10_000, 1),
+            ("fee", "open", 5000, 5000, 0),
+        ]
+        fee = Difference.objects.get(type="fee")
+        assert (fee.their_fee_minor, fee.our_fee_minor, fee.net_gap_minor) == (40, 30, -10)
+        assert fee.detail == {"rate_ppm": 6000}
+        # A row is matched or differs.
+        assert (run.matched_count, run.matched_payment_minor) == (0, 0)
 
 
 def test_states_that_differ(shop: Shop, account: PlatformAccount) -> None:
@@ -168,28 +199,28 @@ def test_another_currency(shop: Shop, account: PlatformAccount) -> None:
         assert found(match(account)) == [("currency", "open", 10_000, 10_000, 0)]
 
 
-def test_a_row_at_midnight_is_late_on_both_days_and_the_first_is_matched_again(
+def test_a_row_at_midnight_is_carried_and_the_first_day_is_matched_again(
     shop: Shop, account: PlatformAccount
 ) -> None:
-    """Ours at 23:59:59, the bill's at 00:00:01: missing at first, explained once the next bill is here."""
+    """Ours at 23:59:59, the bill's at 00:00:01: expected at first, carried over once the next bill is here."""
     evening = NOON + timedelta(hours=11, minutes=59, seconds=59)
     later = NOW + timedelta(days=1)
     with inside(shop):
         one = paid(shop, account, at=evening)
         bill(account, [])
         first = match(account)
-        assert found(first) == [("missing_there", "open", None, 10_000, -10_000)]
+        assert found(first) == [("expected", "explained", None, 10_000, -10_000)]
         bill(account, [row_of(one).but(at=evening + timedelta(seconds=2))], day=NEXT, now=later)
         second = match(account, day=NEXT, now=later)
-        assert found(second) == [("late", "explained", 10_000, None, 10_000)]
+        assert found(second) == [("carry_in", "explained", 10_000, None, 10_000)]
         assert Difference.objects.get(run=second).detail["our_day"] == DAY.isoformat()
         due = Due.objects.get(task="reconciliation.run")
-        assert due.subject_id == StatementDay.objects.get(day=DAY).pk
+        assert (due.subject_id, due.due_at) == (StatementDay.objects.get(day=DAY).pk, later)
     assert tasks.drain(now=later, task="reconciliation.run") == 1
     with inside(shop):
         again = ReconciliationRun.objects.get(day=DAY, is_current=True)
         assert again.pk != first.pk
-        assert found(again) == [("late", "explained", None, 10_000, -10_000)]
+        assert found(again) == [("carry_out", "explained", None, 10_000, -10_000)]
         assert Difference.objects.get(run=again).detail == {"bill_day": NEXT.isoformat()}
         # It ends there: the two days do not ask for each other for ever.
         assert not Due.objects.filter(task="reconciliation.run").exists()
@@ -204,9 +235,9 @@ def test_a_late_refund(shop: Shop, account: PlatformAccount) -> None:
         row = row_of_refund(back).but(at=evening + timedelta(minutes=2))
         bill(account, [row], day=NEXT, now=later)
         bill(account, [row_of(one)])
-        assert found(match(account)) == [("late", "explained", None, -4000, 4000)]
+        assert found(match(account)) == [("carry_out", "explained", None, -4000, 4000)]
         run = match(account, day=NEXT, now=later)
-        assert found(run) == [("late", "explained", -4000, None, -4000)]
+        assert found(run) == [("carry_in", "explained", -4000, None, -4000)]
 
 
 def test_a_row_in_two_days_bills_is_billed_twice_and_not_merely_late(
@@ -223,12 +254,33 @@ def test_a_row_in_two_days_bills_is_billed_twice_and_not_merely_late(
         assert Difference.objects.get(run=run).detail["bill_day"] == DAY.isoformat()
 
 
-def test_another_accounts_payment_is_not_ours(shop: Shop, account: PlatformAccount) -> None:
+def test_a_row_of_another_account(shop: Shop, account: PlatformAccount) -> None:
+    """Found by its number there, and told there as well; the pair sums to zero over the two accounts."""
     with inside(shop):
         other = make_account(shop, merchant_no="1900000002")
         one = paid(shop, other)
-        bill(account, [row_of(one)])
-        assert found(match(account)) == [("missing_here", "open", 10_000, None, 10_000)]
+        back = refunded(shop, one, 4000)
+        bill(other, [])
+        missing = ("missing_there", "open")
+        assert [row[:2] for row in found(match(other))] == [missing, missing]
+        bill(account, [row_of(one), row_of_refund(back)])
+        assert found(match(account)) == [
+            ("wrong_account", "open", 10_000, None, 10_000),
+            ("wrong_account", "open", -4000, None, -4000),
+        ]
+        assert Difference.objects.filter(detail__account=other.pk, payment=one).exists()
+        assert Due.objects.get(task="reconciliation.run", subject_id__gt=0).subject_id == (
+            StatementDay.objects.get(account=other).pk
+        )
+        assert found(match(other)) == [
+            ("wrong_account", "open", None, 10_000, -10_000),
+            ("wrong_account", "open", None, -4000, 4000),
+        ]
+        # The file was put right: both are told so.
+        bill(account, [])
+        match(account)
+        bill(other, [row_of(one), row_of_refund(back)])
+        assert found(match(other)) == []
 
 
 def test_an_empty_day(shop: Shop, account: PlatformAccount) -> None:
@@ -263,9 +315,7 @@ def test_what_a_person_said_outlives_the_next_matching(
         bill(account, [row_of(one), STRANGER])
         run = match(account)
         row = Difference.objects.get(run=run)
-        resolve_difference(
-            difference_id=row.pk, note="POS 机收款", member=shop["finance"], actor=ACTOR, now=NOW
-        )
+        keep(shop, row, "POS 机收款")
         # The same bill again, then a new version in which the row stands elsewhere.
         again = match(account)
         bill(account, [STRANGER, row_of(one), STRANGER.but(order_no="POS2", trade_no="42X")])
@@ -276,27 +326,23 @@ def test_what_a_person_said_outlives_the_next_matching(
             ("missing_here", "resolved", 700, None, 700),
         ]
         kept = Difference.objects.get(run=newest, state="resolved")
-        assert (kept.note, kept.resolved_by, kept.resolved_at) == (
-            "POS 机收款",
-            shop["finance"],
-            NOW,
-        )
+        said = kept.resolution
+        assert said is not None
+        assert (said.reason, said.member, said.at) == ("POS 机收款", shop["finance"], NOW)
         assert kept.line is not None
         assert kept.line.order_no == "POS1"
-        reopen_difference(difference_id=kept.pk, actor=ACTOR, now=NOW)
+        undo_resolution(resolution_id=said.pk, member=shop["owner"], actor=ACTOR, now=NOW)
         kept.refresh_from_db()
-        assert (kept.state, kept.note, kept.resolved_by) == ("open", "", None)
+        assert (kept.state, kept.resolution) == ("open", None)
         actions = AuditEvent.objects.filter(action__startswith="difference.").order_by("pk")
-        assert [event.action for event in actions] == ["difference.resolved", "difference.reopened"]
+        assert [event.action for event in actions] == ["difference.keep", "difference.undone"]
 
 
 def test_a_changed_difference_needs_a_new_word(shop: Shop, account: PlatformAccount) -> None:
     with inside(shop):
         bill(account, [STRANGER])
         row = Difference.objects.get(run=match(account))
-        resolve_difference(
-            difference_id=row.pk, note="x", member=shop["finance"], actor=ACTOR, now=NOW
-        )
+        keep(shop, row, "x")
         bill(account, [STRANGER.but(minor=701)])
         assert found(match(account)) == [("missing_here", "open", 701, None, 701)]
 

@@ -99,13 +99,13 @@ def test_the_next_bill_names_the_platforms_own_day_of_a_late_row(
     payment = paid(shop, unionpay, at=CUT - timedelta(seconds=30))
     settled(unionpay, [payment], day=NEXT)
     run = match(unionpay, day=NEXT, now=LATER)
-    assert types(run) == [("late", "explained")]
+    assert types(run) == [("carry_in", "explained")]
     assert Difference.objects.get(run=run).detail["our_day"] == DAY.isoformat()
     after = paid(shop, unionpay, at=CUT + timedelta(minutes=30))
     settled(unionpay, [after], day=DAY)
     run = match(unionpay, day=DAY, now=LATER)
     late = Difference.objects.get(run=run, payment=after)
-    assert (late.type, late.detail["our_day"]) == ("late", NEXT.isoformat())
+    assert (late.type, late.detail["our_day"]) == ("carry_in", NEXT.isoformat())
 
 
 def test_the_others_keep_to_midnight(shop: Shop) -> None:

@@ -15,30 +15,29 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from apps.core import clock
+from apps.core.fields import is_too_long
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms.gateway import StatementKind
 from apps.platforms.models import PlatformAccount
-from apps.platforms.selectors import list_accounts
+from apps.platforms.selectors import get_account, list_accounts
 from apps.reconciliation import services
 from apps.reconciliation.forms import FetchForm, UploadForm
 from apps.reconciliation.selectors import current_run
 from apps.reconciliation.views.runs import matched_sentence
-from apps.statements.models import FetchState, Statement
+from apps.statements.models import FetchState, Upload, UploadState
 from apps.statements.selectors import current_statement, is_asked
 from apps.statements.services import (
-    MAX_BYTES,
     FetchResult,
     StatementRefused,
     fetch_now,
-    import_statement,
+    hand_in,
+    max_bytes,
     too_large_sentence,
 )
-from apps.statements.wording import detail_words
+from apps.statements.wording import detail_words, place_of, reason_of
 
 #: Reasons of ``StatementRefused`` that other columns may take out of the way, where a platform has a column map.
 _COLUMN_TROUBLES = frozenset({"other_format", "column_missing", "column_twice", "unknown_word"})
-#: What a form adds around its file, at most.
-_MARGIN = 256 * 1024
 
 
 def _accounts() -> list[PlatformAccount]:
@@ -56,9 +55,13 @@ def _page(
     fetch: FetchForm | None = None,
     trouble: str = "",
     columns_of: PlatformAccount | None = None,
+    kept: Upload | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """``columns_of``: the account whose console exports should be told columns, since a file of it was not understood."""
+    """``columns_of``: the account whose console exports should be told columns, since a file of it was not understood.
+
+    ``kept``: the refused file, which can be looked at among the bills.
+    """
     accounts = _accounts()
     place: dict[str, Any] = {}
     if request.GET.get("account", "").isdecimal():
@@ -72,6 +75,7 @@ def _page(
         "fetch": fetch or FetchForm(**fixed, prefix="fetch_"),
         "trouble": trouble,
         "columns_of": columns_of,
+        "kept": kept,
         "asked": [row for row in accounts if is_asked(row.platform)],
     }
     return render(request, "statements/statement_upload.html", context, status=status)
@@ -83,11 +87,7 @@ def _page(
 @require_http_methods(["GET", "HEAD", "POST"])
 def statement_upload(request: MerchantRequest) -> HttpResponse:
     """A bill file handed in by hand: imported whole or not at all, and matched at once."""
-    try:
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        length = 0
-    if length > MAX_BYTES + _MARGIN:
+    if is_too_long(request, limit=max_bytes()):
         return _page(request, trouble=too_large_sentence(), status=422)
     return _take_upload(request)
 
@@ -100,36 +100,47 @@ def _take_upload(request: MerchantRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, upload=form, status=422)
     data = form.cleaned_data
-    now = clock.now()
-    kind = StatementKind(data["kind"])
-    file = data["file"]
     try:
-        statement = import_statement(
+        upload = hand_in(
             account_id=data["account"],
-            kind=kind,
+            kind=StatementKind(data["kind"]),
             day=data["day"],
-            filename=file.name,
-            content=file.read(),
-            uploaded_by=request.member,
+            filename=data["file"].name,
+            content=data["file"],
+            member=request.member,
             actor=request.actor(),
-            now=now,
+            now=clock.now(),
         )
     except StatementRefused as error:
-        account = PlatformAccount.objects.get(pk=data["account"])
-        columns = error.reason in _COLUMN_TROUBLES and is_asked(account.platform)
-        words = error.message
-        if columns and error.reason == "other_format":
-            words = _("The portal does not know the headings of this file.")
-        form.add_error("file" if error.reason != "other_day" or error.line else "day", words)
-        return _page(request, upload=form, columns_of=account if columns else None, status=422)
-    _tell_imported(request, statement, is_new=statement.imported_at == now)
-    if kind is StatementKind.FUND:
-        return _to_bills(request, data["day"])
-    return _to_run(request, account_id=data["account"], day=data["day"])
+        form.add_error("file" if error.reason == "too_large" else "day", error.message)
+        return _page(request, upload=form, status=422)
+    if upload.state == UploadState.REFUSED:
+        return _refused(request, form, upload)
+    if upload.state not in {UploadState.IMPORTED, UploadState.SAME}:
+        return redirect("statements:upload_detail", request.merchant.slug, upload.pk)
+    _tell_imported(request, upload)
+    if upload.kind == StatementKind.FUND:
+        return _to_bills(request, upload.day)
+    return _to_run(request, account_id=upload.account_id, day=upload.day)
 
 
-def _tell_imported(request: MerchantRequest, statement: Statement, *, is_new: bool) -> None:
-    if is_new:
+def _refused(request: MerchantRequest, form: UploadForm, upload: Upload) -> HttpResponse:
+    """The form once more, with what is wrong with the file, which is kept for a look."""
+    account, reason = upload.account, reason_of(upload.detail)
+    columns = reason in _COLUMN_TROUBLES and is_asked(account.platform)
+    words = detail_words(account.platform, upload.detail)
+    if columns and reason == "other_format":
+        words = _("The portal does not know the headings of this file.")
+    form.add_error("file" if reason != "other_day" or place_of(upload.detail) else "day", words)
+    return _page(
+        request, upload=form, columns_of=account if columns else None, kept=upload, status=422
+    )
+
+
+def _tell_imported(request: MerchantRequest, upload: Upload) -> None:
+    statement = upload.statement
+    assert statement is not None  # noqa: S101  # an upload that came to this end has one
+    if upload.state == UploadState.IMPORTED:
         rows = statement.payment_count + statement.refund_count
         counted = ngettext("%(count)d row", "%(count)d rows", rows) % {"count": rows}
         words = _("The bill of %(day)s is imported: %(rows)s, version %(version)d.")
@@ -191,7 +202,7 @@ def statement_fetch(request: MerchantRequest) -> HttpResponse:
     except StatementRefused as error:
         form.add_error("day", error.message)
         return _page(request, fetch=form, status=422)
-    platform = PlatformAccount.objects.values_list("platform", flat=True).get(pk=account_id)
+    platform = get_account(account_id).platform
     _tell_fetched(request, result, reason=detail_words(platform, result.detail), day=day)
     if kind is StatementKind.FUND:
         return _to_bills(request, day)

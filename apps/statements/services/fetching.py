@@ -25,13 +25,12 @@ from apps.statements import wording
 from apps.statements.models import AWAITED, FetchState, StatementDay, SweptAnswer
 from apps.statements.selectors import bill_period, is_asked, kinds_of, next_tries
 from apps.statements.services.importing import (
-    StatementRefused,
     ask_to_reconcile,
     expect_day,
     forget_answers,
     import_statement,
-    refuse_unfinished,
 )
+from apps.statements.services.reading import StatementRefused, refuse_unfinished
 from apps.statements.services.schedule import GIVE_UP, next_try, ready_at
 from apps.statements.services.sweeping import (
     SHARE,

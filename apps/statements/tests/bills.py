@@ -19,7 +19,7 @@ from apps.platforms.tests.bills import (
 from apps.refunds.models import Refund
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One row of a bill, in fen."""
 

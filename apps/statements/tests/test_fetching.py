@@ -143,7 +143,10 @@ def test_by_hand_a_missing_bill_is_asked_for_again_later(
         assert (due.task, due.due_at) == ("statements.fetch", LATER)
         platform.answer = wechat_bill([PAID])
         assert services.fetch_now(**how, day=DAY, now=NOW).is_new
-        assert [row.task for row in Due.objects.all()] == ["reconciliation.run"]
+        assert {row.task for row in Due.objects.all()} == {
+            "reconciliation.run",
+            "statements.settle",
+        }
         # Once more: the same file; then a corrected one; then trouble, which leaves what is there.
         later = NOW + timedelta(hours=1)
         assert not services.fetch_now(**how, day=DAY, now=later).is_new
@@ -234,7 +237,7 @@ def test_a_fund_bill_comes_by_itself_and_is_not_matched(shop: Shop, platform: Pl
         assert Statement.objects.get().kind == "fund"
         trade.refresh_from_db()
         assert trade.state == FetchState.WAITING
-        assert not Due.objects.exists()
+        assert [row.task for row in Due.objects.all()] == ["statements.settle"]
         assert services.fetch_statement(day_id=fund.pk, now=now) is None
         assert platform.asked == 1
 

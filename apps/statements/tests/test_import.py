@@ -11,6 +11,7 @@ import zlib
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from pytest_django import Settings
 
 from apps.core.audit import Actor
 from apps.core.encryption import unseal
@@ -22,7 +23,7 @@ from apps.platforms.models import PlatformAccount
 from apps.platforms.tests.bills import ALIPAY_FUND, alipay_zip, wechat_fund, wechat_trade
 from apps.platforms.tests.unionpay_bills import SAMPLE, file, record
 from apps.statements import services
-from apps.statements.models import FetchState, Statement, StatementDay, StatementLine
+from apps.statements.models import FetchState, FilePiece, Statement, StatementDay, StatementLine
 from apps.statements.services import FileGone, StatementRefused
 from apps.statements.tests.bills import Row, alipay_bill, wechat_bill, wechat_gzip
 
@@ -100,12 +101,12 @@ def test_a_bill_becomes_rows_and_asks_to_be_matched(shop: Shop, account: Platfor
         ]
         assert StatementLine.objects.get(kind="payment").raw["商品名称"] == "龙井一杯"
         assert StatementDay.objects.get().state == FetchState.IMPORTED
-        sealed = Statement.objects.get().content_sealed
-        assert sealed is not None
-        content = unseal(bytes(sealed), merchant_id=shop.merchant.pk, purpose="statement")
+        [piece] = FilePiece.objects.filter(file=statement.file)
+        content = unseal(bytes(piece.sealed), merchant_id=shop.merchant.pk, purpose="statement")
         assert content == wechat_gzip([PAID, BACK])
-        due = Due.objects.get()
-        assert (due.task, due.subject_id) == ("reconciliation.run", StatementDay.objects.get().pk)
+        dues = Due.objects.order_by("task").values_list("task", "subject_id")
+        day = StatementDay.objects.get().pk
+        assert list(dues) == [("reconciliation.run", day), ("statements.settle", day)]
         assert AuditEvent.objects.get().action == "statement.imported"
 
 
@@ -170,8 +171,22 @@ def test_fund_bills_add_up_by_income_and_expense(shop: Shop) -> None:
             2,
             1015,
         )
+        moved = StatementLine.objects.filter(statement=one).order_by("row").values_list(
+            "kind", "status", "amount_minor", "flow_no", "balance_minor"
+        )  # fmt: skip
+        assert list(moved) == [
+            ("payment", "in", 2500, "1010002605010000001", 102500),
+            ("fee", "out", 15, "1010002605010000002", 102485),
+            ("refund", "out", 994, "4200002511202605011234567801", 101491),
+        ]
+        balances = StatementLine.objects.filter(statement=two).order_by("row")
+        assert list(balances.values_list("flow_no", "balance_minor")) == [
+            ("310000000000001", 102500),
+            ("310000000000002", 102485),
+            ("310000000000003", 101485),
+        ]
         # Only trade bills are matched.
-        assert Due.objects.count() == 0
+        assert set(Due.objects.values_list("task", flat=True)) == {"statements.settle"}
 
 
 def _truncated_zip() -> bytes:
@@ -245,14 +260,12 @@ def test_the_place_in_the_file_is_named(shop: Shop, account: PlatformAccount) ->
     assert "手续费" in caught.value.message
 
 
-def test_files_that_are_too_large(
-    shop: Shop, account: PlatformAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_are_too_large(shop: Shop, account: PlatformAccount, settings: Settings) -> None:
     with inside(shop):
         with pytest.raises(StatementRefused) as caught:
             take(account, _bomb())
-        assert caught.value.reason == "too_large"
-        monkeypatch.setattr("apps.statements.services.importing.MAX_BYTES", 100)
+        assert caught.value.reason == "line_too_long"
+        settings.STATEMENT_MAX_BYTES = 100
         with pytest.raises(StatementRefused) as caught:
             take(account, wechat_bill([PAID]))
         assert caught.value.reason == "too_large"
@@ -287,10 +300,11 @@ def test_the_file_is_handed_out_as_received_and_audited(
     with inside(shop):
         content = wechat_gzip([PAID])
         statement = take(account, content)
-        assert services.read_file(statement_id=statement.pk, actor=ACTOR, now=NOW)[1] == content
+        read = services.read_file(statement_id=statement.pk, actor=ACTOR, now=NOW)[1]
+        assert b"".join(read) == content
         event = AuditEvent.objects.get(action="statement.downloaded")
         assert (event.actor, event.subject_id) == ("fiona", statement.pk)
-        Statement.objects.update(content_sealed=None)
+        Statement.objects.update(file=None)
         with pytest.raises(FileGone):
             services.read_file(statement_id=statement.pk, actor=ACTOR, now=NOW)
         assert AuditEvent.objects.filter(action="statement.downloaded").count() == 1
@@ -340,7 +354,7 @@ def test_every_platforms_file_is_taken(
             "refund",
         ]
         read = services.read_file(statement_id=bill.pk, actor=ACTOR, now=NOW)
-        assert read[1] == content
+        assert b"".join(read[1]) == content
         assert bill.sha256 == hashlib.sha256(content).hexdigest()
 
 

@@ -19,7 +19,7 @@ from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.tests.factories import make_account
 from apps.platforms.models import PlatformAccount
 from apps.statements.models import ColumnMap, FetchState, StatementDay
-from apps.statements.services import MAX_BYTES
+from apps.statements.services import max_bytes
 from apps.statements.tests.test_import import DAY
 from apps.statements.tests.test_sweeping import EXPORT, MAPPING
 
@@ -83,7 +83,7 @@ def test_the_list_has_every_kind_and_says_when_and_why(
             )  # fmt: skip
     client = client_of(shop)
     client.get(page("statement_list", shop))
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         response = client.get(page("statement_list", shop))
     rows = response.context["bills"]
     assert [(row.expected.account_id, row.expected.kind, row.is_asked) for row in rows] == [
@@ -95,7 +95,7 @@ def test_the_list_has_every_kind_and_says_when_and_why(
     assert text.count("in 20 minutes") == 2
     assert "文件不存在" in text
     assert "No such bill yet" in text
-    assert "kept, not matched" in text
+    assert "movements of the balance, not matched" in text
     assert "made by asking about each payment" in text
     assert page("columns_edit", shop, account.pk) in text
     assert page("columns_edit", shop, wechat.pk) not in text
@@ -244,7 +244,7 @@ def test_a_forged_or_old_sample_counts_for_nothing(shop: Shop, account: Platform
 def test_a_body_that_is_too_long_and_a_missing_token(shop: Shop, account: PlatformAccount) -> None:
     long = client_of(shop).generic(
         "POST", page("columns_edit", shop, account.pk), b"",
-        content_type="multipart/form-data; boundary=x", CONTENT_LENGTH=str(MAX_BYTES * 2),
+        content_type="multipart/form-data; boundary=x", CONTENT_LENGTH=str(max_bytes() * 2),
     )  # fmt: skip
     assert long.status_code == 422
     assert "The file is larger than 64 MB." in long.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -37,6 +38,8 @@ def statement_list(request: MerchantRequest) -> HttpResponse:
         "newer": month_after(month) if known and month < known[1].replace(day=1) else None,
         "older": month_before(month) if known and month > known[0] else None,
         "exports": [row for row in accounts if selectors.is_asked(row.platform)],
+        "uploads": selectors.list_uploads(),
+        "keep_days": settings.STATEMENT_QUARANTINE_DAYS,
         "now": now,
     }
     return render_page(request, "statements/statement_list.html", context)

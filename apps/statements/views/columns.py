@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from apps.core import clock
+from apps.core.fields import is_too_long
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms.gateway import StatementUnreadable
 from apps.platforms.messages import explain_statement
@@ -20,7 +21,6 @@ from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors import get_account
 from apps.platforms.tables import Sample, gross_column, look
 from apps.statements.forms import (
-    SIZE_MARGIN,
     ChooseForm,
     SampleForm,
     open_sample,
@@ -28,8 +28,8 @@ from apps.statements.forms import (
 )
 from apps.statements.selectors import columns_of, is_asked
 from apps.statements.services import (
-    MAX_BYTES,
     ColumnsRefused,
+    max_bytes,
     set_columns,
     too_large_sentence,
     try_columns,
@@ -66,11 +66,7 @@ def _page(
 @require_http_methods(["GET", "HEAD", "POST"])
 def columns_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
     """An account's column map: from an uploaded file's headings, tried on its first rows before it is kept."""
-    try:
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        length = 0
-    if length > MAX_BYTES + SIZE_MARGIN:
+    if is_too_long(request, limit=max_bytes()):
         account = _account_or_404(account_id)
         return _page(request, account, trouble=too_large_sentence(), status=422)
     return _edit(request, account_id)

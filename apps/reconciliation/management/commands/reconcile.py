@@ -15,7 +15,7 @@ from apps.core.doors import DoorNotFound, find_door
 from apps.core.money import Money
 from apps.core.tenancy import Scope, enter_scope
 from apps.reconciliation.models import ReconciliationRun
-from apps.reconciliation.selectors import sum_types
+from apps.reconciliation.selectors import explain, sum_types
 from apps.reconciliation.services import NothingToReconcile, reconcile
 
 
@@ -60,6 +60,8 @@ class Command(BaseCommand):
 
     def _report(self, run: ReconciliationRun, *, account: str) -> dict[str, Any]:
         totals = sum_types(run)
+        equation = explain(run)
+        assert equation is not None  # noqa: S101  # the run was made just now
         return {
             "account": account,
             "day": run.day.isoformat(),
@@ -71,6 +73,8 @@ class Command(BaseCommand):
             "bill_net_yuan": Money(run.their_net_minor).to_yuan(),
             "books_net_yuan": Money(run.our_net_minor).to_yuan(),
             "gap_yuan": Money(run.their_net_minor - run.our_net_minor).to_yuan(),
+            "platform_net_yuan": Money(equation.platform_net_minor).to_yuan(),
+            "equation": {term.name: Money(term.amount_minor).to_yuan() for term in equation.terms},
             "difference_count": run.difference_count,
             "open_count": sum(total.open_count for total in totals),
             "differences": {

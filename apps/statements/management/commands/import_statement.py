@@ -17,7 +17,7 @@ from apps.core.money import Money
 from apps.core.tenancy import Scope, enter_scope
 from apps.platforms.gateway import StatementKind
 from apps.statements.models import Statement
-from apps.statements.services import MAX_BYTES, StatementRefused, import_statement
+from apps.statements.services import StatementRefused, import_statement
 
 
 class Command(BaseCommand):
@@ -43,17 +43,12 @@ class Command(BaseCommand):
         except DoorNotFound as error:
             raise CommandError(f"There is no account {options['account']}.") from error
         try:
-            size = path.stat().st_size
-            if size > MAX_BYTES:
-                raise CommandError(
-                    f"{path} is larger than {MAX_BYTES // 1024 // 1024} MB; nothing was imported."
-                )
-            content = path.read_bytes()
+            content = path.open("rb")
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}") from error
         now = clock.now()
         try:
-            with enter_scope(Scope(door.merchant_id)):
+            with content, enter_scope(Scope(door.merchant_id)):
                 statement = import_statement(
                     account_id=door.subject_id,
                     kind=StatementKind(options["kind"]),

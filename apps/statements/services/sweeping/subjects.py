@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from django.db.models import Q
 
 from apps.core.money import Money
-from apps.payments.models import Payment
+from apps.payments.models import Payment, Source
 from apps.payments.selectors import payment_ref
 from apps.payments.services import ResultMismatch, apply_payment_result
 from apps.platforms.gateway import LineKind, Outcome, PaymentResult, RefundResult, StatementLine
@@ -41,6 +41,8 @@ def payment_ids(work: Sweep) -> list[int]:
         Q(paid_at__gte=from_at, paid_at__lt=until)
         | Q(paid_at__isnull=True, payable_until__gte=from_at),
         account=work.account,
+        # Of what began outside, a console's export tells more than asking.
+        source=Source.PORTAL,
         created_at__gte=from_at - _BEFORE,
         created_at__lt=until,
     )

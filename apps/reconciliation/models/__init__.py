@@ -1,0 +1,65 @@
+"""Matching a day's bill with the books, what does not match, what is done about it, and what a merchant allows."""
+
+from apps.reconciliation.models.closing import (
+    DayClose,
+    DayFile,
+    DayFilePart,
+    DayReopening,
+    ReopeningState,
+)
+from apps.reconciliation.models.matching import (
+    CARRIED_OUT,
+    AccountRule,
+    Difference,
+    DifferenceState,
+    DifferenceType,
+    HistoryImport,
+    Match,
+    OutsideRule,
+    ReconciliationRun,
+    Rounding,
+    RuleScope,
+)
+from apps.reconciliation.models.mornings import Morning, MorningMail, MorningReader
+from apps.reconciliation.models.resolving import (
+    IN_FORCE,
+    SETTLING,
+    AutoRule,
+    BulkAct,
+    BulkRow,
+    Resolution,
+    ResolutionKind,
+    ResolutionState,
+    WriteOffLimit,
+)
+
+__all__ = [
+    "CARRIED_OUT",
+    "IN_FORCE",
+    "SETTLING",
+    "AccountRule",
+    "AutoRule",
+    "BulkAct",
+    "BulkRow",
+    "DayClose",
+    "DayFile",
+    "DayFilePart",
+    "DayReopening",
+    "Difference",
+    "DifferenceState",
+    "DifferenceType",
+    "HistoryImport",
+    "Match",
+    "Morning",
+    "MorningMail",
+    "MorningReader",
+    "OutsideRule",
+    "ReconciliationRun",
+    "ReopeningState",
+    "Resolution",
+    "ResolutionKind",
+    "ResolutionState",
+    "Rounding",
+    "RuleScope",
+    "WriteOffLimit",
+]
