@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from apps.qrcodes.artwork.fonts import measure
 
@@ -36,6 +37,7 @@ class Fitted:
     lines: tuple[str, ...]
 
 
+@lru_cache(maxsize=2048)
 def fit(text: str, *, width: float, size: float, smallest: float, lines: int, font: str) -> Fitted:
     """Set ``text`` in at most ``lines`` lines of ``width``, as large as possible between ``smallest`` and ``size``.
 

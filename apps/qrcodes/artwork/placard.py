@@ -99,6 +99,12 @@ class Placard:
         return " · ".join(part for part in map(tidy, (self.store_name, self.scenario)) if part)
 
     @property
+    def badge_place(self) -> str:
+        """What stands under the main line of a badge: shop and store, or the store where the shop is that line."""
+        shop = self.shop_name if tidy(self.scenario) else ""
+        return " · ".join(part for part in map(tidy, (shop, self.store_name)) if part)
+
+    @property
     def call(self) -> tuple[str, ...]:
         """The invitation to scan, in the placard's language or languages."""
         return spoken(_CALL, self.language)

@@ -13,13 +13,13 @@ from pypdf import PdfReader
 from apps.core.money import Money
 from apps.qrcodes.artwork import (
     PAPERS,
-    InvalidContent,
+    DesignRefused,
     Paper,
     TextTooLong,
     UnprintableText,
     render_pdf,
 )
-from apps.qrcodes.artwork.documents import cmyk, luminance
+from apps.qrcodes.artwork.colours import cmyk, luminance
 from apps.qrcodes.artwork.placard import WALLET_MARKS
 from apps.qrcodes.tests.artwork_judge import (
     LINK,
@@ -190,15 +190,15 @@ class TestRefusals:
 
     def test_a_link_too_long_for_the_paper(self) -> None:
         long = "https://pay.example.com/q/" + "aB3" * 180
-        with pytest.raises(InvalidContent):
+        with pytest.raises(DesignRefused, match="module_too_fine"):
             render_pdf(dataclasses.replace(FULL, link=long), paper="A6", level="H")
         assert render_pdf(dataclasses.replace(FULL, link=long), paper="A4", level="H")
 
     def test_no_placard_and_unknown_paper(self) -> None:
         with pytest.raises(ValueError, match="at least one"):
             render_pdf([])
-        with pytest.raises(ValueError, match="A6, A4"):
-            render_pdf(placard(), paper="A0")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="A6, A5, A4"):
+            render_pdf(placard(), paper="A0")
 
     def test_markup_and_direction_marks_are_printed_as_plain_text(self) -> None:
         text = _text(render_pdf(placard(shop_name="<b>A&B</b>\u202e(x)", scenario="a)\\(b")))

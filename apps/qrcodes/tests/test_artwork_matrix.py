@@ -5,7 +5,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from apps.qrcodes.artwork import InvalidContent, qr_png, qr_svg
-from apps.qrcodes.artwork.matrix import modules, path_data, runs
+from apps.qrcodes.artwork.matrix import modules, runs
+from apps.qrcodes.artwork.shapes import svg_path
 from apps.qrcodes.tests.artwork_judge import LINK, decode, open_png, quiet_zone, rasterise
 
 CONTENTS = [
@@ -71,7 +72,7 @@ class TestBareCodes:
         root = ET.fromstring(qr_svg(LINK, border=2))
         paths = list(root)
         assert len(paths) == 2
-        assert paths[1].attrib["d"] == path_data(modules(LINK), border=2)
+        assert paths[1].attrib["d"] == svg_path(modules(LINK), border=2, shape="square")
         assert root.attrib["viewBox"] == "0 0 33 33"
 
     def test_label_is_escaped(self) -> None:

@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 
 from apps.core.money import Money
 from apps.merchants.forms import MerchantForm, StoreForm
-from apps.qrcodes.forms import CodeForm, read_amount
+from apps.merchants.tests.teams import NOW
+from apps.qrcodes.forms import TermsForm, read_amount
 
 
 @pytest.mark.parametrize(
@@ -52,9 +53,9 @@ def test_each_mistake_has_its_own_sentence(text: str, code: str) -> None:
 
 @pytest.mark.parametrize("field", ["name", "name_en"])
 def test_a_name_that_cannot_be_printed_is_refused_with_its_characters(field: str) -> None:
-    """Of a code, whose name can never be changed, and of merchants and stores, whose names stand beside it."""
+    """Of a code, whose name hangs on a wall, and of merchants and stores, whose names stand beside it."""
     for form in (
-        CodeForm({field: "柜台🍵"}, stores=[]),
+        TermsForm({field: "柜台🍵"}, stores=[], questions=[], now=NOW),
         MerchantForm({field: "柜台🍵"}),
         StoreForm({field: "柜台🍵"}),
     ):
@@ -62,7 +63,7 @@ def test_a_name_that_cannot_be_printed_is_refused_with_its_characters(field: str
         assert "🍵" in words
         assert form.errors.as_data()[field][0].code == "unprintable"
     for form in (
-        CodeForm({field: "柜台"}, stores=[]),
+        TermsForm({field: "柜台"}, stores=[], questions=[], now=NOW),
         MerchantForm({field: "柜台"}),
         StoreForm({field: "柜台"}),
     ):

@@ -19,7 +19,7 @@ from apps.platforms import registry
 from apps.platforms.gateway import Capability, Platform
 from apps.platforms.models import PlatformAccount
 from apps.platforms.tests.fakes import FakeGateway
-from apps.qrcodes.models import CodeState, QRCode, Scenario
+from apps.qrcodes.models import CodeState, QRCode, Scan, Scenario
 from apps.qrcodes.selectors import (
     CodeFilters,
     display_state,
@@ -36,7 +36,6 @@ from apps.qrcodes.services import (
     CodeRetired,
     create_code,
     pause_code,
-    record_scan,
     resume_code,
     retire_code,
 )
@@ -181,7 +180,7 @@ class TestScans:
         with enter_scope(Scope(merchant.pk)):
             code, quiet = _create(store), _create(store)
             for at in (start - timedelta(seconds=1), start, start + HOUR):
-                record_scan(code=code, wallet="alipay", now=at)
+                Scan.objects.create(code_id=code.pk, store_id=store.pk, at=at, wallet="alipay")
             counts = scans_today([code.pk, quiet.pk], merchant=merchant, now=start + 2 * HOUR)
         assert counts == {code.pk: 2}
 

@@ -14,8 +14,8 @@ from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Merchant, Role, Store
 from apps.merchants.services import set_store_active
 from apps.merchants.tests.teams import ACTOR, NOW, make_member, make_merchant, make_store
-from apps.qrcodes.models import CodeState, QRCode
-from apps.qrcodes.services import create_code, record_scan, retire_code
+from apps.qrcodes.models import CodeState, QRCode, Scan
+from apps.qrcodes.services import create_code, retire_code
 
 pytestmark = pytest.mark.django_db
 
@@ -134,7 +134,7 @@ class TestCodeList:
         for number in range(6):
             code = _code(merchant, store, name=f"桌号 {number}")
             with enter_scope(Scope(merchant.pk)):
-                record_scan(code=code, wallet="", now=NOW)
+                Scan.objects.create(code_id=code.pk, store_id=code.store_id, at=NOW)
         client.force_login(owner)
         # Session, user, membership, scope in and out, stores, codes, scans; the frame: what waits, memberships.
         with django_assert_num_queries(10):

@@ -12,13 +12,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from typing_extensions import override
 
 from apps.core.money import MAX_AMOUNT_MINOR, Money
 from apps.core.names import named
 from apps.merchants.models import Store
 from apps.qrcodes.models import ScenarioKind
-from apps.qrcodes.printing import unprintable_words
 
 _NUMBER = re.compile(r"[+\-−]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
@@ -53,97 +51,6 @@ def read_amount(text: str) -> Money:
             code="too_large",
         )
     return Money.from_yuan(value)
-
-
-class CodeForm(forms.Form):
-    """A new code."""
-
-    # The browser must not insist on the amount while it is hidden.
-    use_required_attribute = False
-
-    store = forms.TypedChoiceField(label=_("Store"), coerce=int)
-    kind = forms.ChoiceField(
-        label=_("Where it hangs"), choices=ScenarioKind.choices, widget=forms.RadioSelect
-    )
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=60,
-        help_text=_("Such as “Table 12”. It is printed on the placard and shown to the payer."),
-    )
-    name_en = forms.CharField(label=_("English name"), max_length=80, required=False)
-    pricing = forms.ChoiceField(
-        label=_("Amount"),
-        choices=[
-            ("open", _("The customer types the amount")),
-            ("fixed", _("Always the same amount")),
-        ],
-        initial="open",
-        widget=forms.RadioSelect,
-    )
-    amount = forms.CharField(
-        label=_("Fixed amount in yuan"),
-        help_text=_("Only where the amount is always the same."),
-        error_messages={"required": _("Enter the amount.")},
-        max_length=32,
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
-    )
-    valid_from = forms.DateTimeField(
-        label=_("Valid from"),
-        required=False,
-        help_text=_("China time. Left empty, it is valid at once."),
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-    )
-    valid_until = forms.DateTimeField(
-        label=_("Valid until"),
-        required=False,
-        help_text=_("China time. Left empty, it does not expire. It can be retired at any time."),
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-    )
-
-    def __init__(
-        self,
-        data: Mapping[str, Any] | None = None,
-        *,
-        stores: Sequence[Store],
-        initial: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(data, initial=initial)
-        cast("forms.ChoiceField", self.fields["store"]).choices = [
-            (store.pk, named(store)) for store in stores
-        ]
-        self.fields["amount"].required = data is None or data.get("pricing") == "fixed"
-
-    def clean_name(self) -> str:
-        """The name on one line, printable. Raises ValidationError."""
-        return self._printed_line("name")
-
-    def clean_name_en(self) -> str:
-        """The English name on one line, printable. Raises ValidationError."""
-        return self._printed_line("name_en")
-
-    def _printed_line(self, field: str) -> str:
-        # A code's names cannot be changed once it is made.
-        line = " ".join(str(self.cleaned_data[field]).split())
-        if words := unprintable_words(line):
-            raise ValidationError(words, code="unprintable")
-        return line
-
-    def clean_amount(self) -> Money | None:
-        """The fixed amount; nothing where the customer types it."""
-        if self.cleaned_data.get("pricing") != "fixed":
-            return None
-        return read_amount(str(self.cleaned_data["amount"]))
-
-    @override
-    def clean(self) -> dict[str, Any]:
-        """The period ends after it begins."""
-        cleaned = super().clean() or self.cleaned_data
-        begins, ends = cleaned.get("valid_from"), cleaned.get("valid_until")
-        if begins and ends and ends <= begins:
-            self.add_error(
-                "valid_until", gettext("The end must come after the beginning of the period.")
-            )
-        return cleaned
 
 
 class CodeFilterForm(forms.Form):

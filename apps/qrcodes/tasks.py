@@ -1,0 +1,14 @@
+"""Work about codes that is due at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from apps.core.tasks import due_task
+from apps.qrcodes import services
+
+
+@due_task(services.APPLY)
+def apply_version(subject_id: int, now: datetime) -> datetime | None:
+    """A planned change of a code begins: its row follows."""
+    return services.apply_version(code_id=subject_id, now=now)
