@@ -8,13 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from django import forms
+from django.core import signing
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
+from apps.checkout.selectors import Price
 from apps.core.doors import new_token
+from apps.core.fields import YuanField
 from apps.core.money import MAX_AMOUNT_MINOR, InvalidAmount, Money
 from apps.core.names import named
 from apps.merchants.models import Store, Terminal
+from apps.qrcodes.models import CodeVersion, NoteMode
 
 NOTE_LENGTH = 60
 NOT_AN_AMOUNT = _("This is not an amount. Write it in figures, such as 12.50.")
@@ -25,6 +30,7 @@ _AROUND = re.compile(r"^[¥\s]+|[元圆\s]+$")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 #: What stands on devices as their serial number, once its blanks are gone.
 _SERIAL = re.compile(r"[0-9A-Z._/-]*")
+PRICE_CHANGED = _("The price has just been changed. Please look at it again before you pay.")
 _NONCE = re.compile(r"[0-9A-Za-z]{16,64}")
 
 
@@ -76,14 +82,20 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+#: Binds an explicit confirmation to what was confirmed.
+_CONFIRMED = "checkout.confirmed"
+
+
 class PayForm(forms.Form):
-    """The form behind a code. With a fixed price the amount is not asked, but what was shown must still hold."""
+    """The form behind a code. A price that the code sets is not asked, but what was shown must still hold."""
 
     amount = forms.CharField(
         required=False, max_length=40, error_messages={"max_length": NOT_AN_AMOUNT}
     )
     #: The fixed price in fen that the payer saw.
     shown = forms.CharField(required=False, max_length=20)
+    #: The price chosen from a list, by its key.
+    choice = forms.CharField(required=False, max_length=40)
     note = forms.CharField(
         required=False,
         max_length=NOTE_LENGTH,
@@ -92,16 +104,41 @@ class PayForm(forms.Form):
     #: The form's own random text, against double submission.
     nonce = forms.CharField(required=False)
     wallet = forms.CharField(required=False)
+    #: What ``confirmation`` gave for what was shown large.
+    confirmed = forms.CharField(required=False, max_length=300)
 
-    def __init__(self, *args: object, fixed: Money | None, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # forms.Form's own signature
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        version: CodeVersion,
+        fixed: Money | None,
+        prices: Sequence[Price],
+    ) -> None:
+        super().__init__(data)
+        self.version = version
         self.fixed = fixed
+        self.prices = prices
 
-    def clean_amount(self) -> Money:
-        """The amount to pay."""
-        if self.fixed is not None:
-            return self.fixed
-        return read_amount(self.cleaned_data["amount"])
+    def clean_amount(self) -> Money | None:
+        """The amount that the payer typed, within the code's limits of one payment; None where it is not asked."""
+        if self.fixed is not None or self.prices:
+            return None
+        amount = read_amount(self.cleaned_data["amount"])
+        least, most = self.version.least_minor, self.version.most_minor
+        if least is not None and amount.minor < least:
+            raise forms.ValidationError(
+                gettext("Here one payment is at least %(amount)s.")
+                % {"amount": Money(least, amount.currency).display()},
+                code="too_little",
+            )
+        if most is not None and amount.minor > most:
+            raise forms.ValidationError(
+                gettext("Here one payment is at most %(amount)s. Please pay the rest in the shop.")
+                % {"amount": Money(most, amount.currency).display()},
+                code="above_most",
+            )
+        return amount
 
     def clean_nonce(self) -> str:
         """The form's nonce; a form without a usable one counts as new each time."""
@@ -109,18 +146,89 @@ class PayForm(forms.Form):
         return nonce if _NONCE.fullmatch(nonce) else new_token(20)
 
     def clean_note(self) -> str:
-        """The note on one line, without control characters."""
-        return one_line(str(self.cleaned_data["note"]))
+        """The note on one line, without control characters; "" where none is asked for."""
+        if self.version.note_mode == NoteMode.NONE:
+            return ""
+        note = one_line(str(self.cleaned_data["note"]))
+        if not note and self.version.note_mode == NoteMode.REQUIRED:
+            raise forms.ValidationError(
+                _("The shop needs this. Please fill it in."), code="missing"
+            )
+        return note
 
     def clean_shown(self) -> str:
         """Refuses a price that changed between showing the page and pressing the button."""
         shown = str(self.cleaned_data["shown"])
         if self.fixed is not None and shown != str(self.fixed.minor):
-            raise forms.ValidationError(
-                _("The price has just been changed. Please look at it again before you pay."),
-                code="changed",
-            )
+            raise forms.ValidationError(PRICE_CHANGED, code="changed")
         return shown
+
+    def clean_choice(self) -> Money | None:
+        """The price chosen; None where there is no list."""
+        if not self.prices:
+            return None
+        key = str(self.cleaned_data["choice"])
+        if not key:
+            raise forms.ValidationError(_("Please choose what you pay for."), code="missing")
+        for price in self.prices:
+            if price.key == key:
+                return price.money
+        raise forms.ValidationError(PRICE_CHANGED, code="changed")
+
+    @property
+    def money(self) -> Money:
+        """What a valid form pays."""
+        cleaned = self.cleaned_data
+        money = self.fixed or cleaned.get("choice") or cleaned.get("amount")
+        if not isinstance(money, Money):
+            raise TypeError("the form is not valid")
+        return money
+
+    def confirmation(self) -> str:
+        """A signed text that says: this amount by this form. ``is_confirmed`` takes no other."""
+        return signing.dumps(
+            [self.version.code_id, self.money.minor, self.cleaned_data["nonce"]], salt=_CONFIRMED
+        )
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the payer confirmed just this amount by just this form."""
+        try:
+            said = signing.loads(self.cleaned_data["confirmed"], salt=_CONFIRMED)
+        except signing.BadSignature:
+            return False
+        return bool(said == [self.version.code_id, self.money.minor, self.cleaned_data["nonce"]])
+
+
+class CheckoutForm(forms.Form):
+    """From which amount on a payer looks once more."""
+
+    confirms = forms.ChoiceField(
+        label=_("Confirmation of large amounts"),
+        choices=[
+            ("over", _("The customer confirms shop and amount above a limit")),
+            ("never", _("No confirmation")),
+        ],
+        widget=forms.RadioSelect,
+    )
+    confirm_over = YuanField(
+        label=_("Above, in yuan"),
+        help_text=_(
+            "With 0.00 every payment is confirmed. It guards customers against a slip of the finger."
+        ),
+        required=False,
+    )
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        """An amount where there is a limit, None where there is none."""
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("confirms") == "never":
+            cleaned["confirm_over"] = None
+            self.errors.pop("confirm_over", None)
+        elif cleaned.get("confirm_over") is None and "confirm_over" not in self.errors:
+            self.add_error("confirm_over", gettext("Enter an amount; 0.00 is possible."))
+        return cleaned
 
 
 class OnceInput(forms.TextInput):

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from apps.checkout.views import terminals, till
+from apps.checkout.views import settings, terminals, till
 
 app_name = "till"
 urlpatterns = [
+    path("settings/checkout/", settings.checkout_settings, name="checkout_settings"),
     path("till/", till.till, name="till"),
     path("till/<int:order_id>/", till.till_order, name="till_order"),
     path("till/<int:order_id>/give-up/", till.till_give_up, name="till_give_up"),

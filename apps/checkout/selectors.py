@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import cast
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import JSONObject
+from django.db.models import Q
 
 from apps.accounts.models import User
+from apps.checkout.models import CONFIRM_OVER, CheckoutSettings
 from apps.checkout.ways import Taker
 from apps.core.models import AuditEvent, Door, Due, door_hash
+from apps.core.money import Money
+from apps.core.names import speaks_english
 from apps.merchants.models import Terminal
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
 from apps.payments.selectors import has_handover, leads_on
@@ -23,7 +24,8 @@ from apps.platforms.models import AccountStore, AccountTerminal, PlatformAccount
 from apps.platforms.registry import capabilities_of, not_taken
 from apps.platforms.selectors import PREFERENCE, accounts_serving
 from apps.platforms.services import Caller, terminal_of
-from apps.qrcodes.models import QRCode
+from apps.qrcodes.models import CodeVersion, Pricing, QRCode
+from apps.qrcodes.services import Opened
 from apps.refunds.models import Refund, RefundState
 
 #: How long a cashier waits for a clear answer before the next customer is offered.
@@ -36,10 +38,41 @@ FORM_DOOR = "form"
 
 @dataclass(frozen=True, slots=True)
 class OpenedCode:
-    """A scanned code with its store and scenario, and the accounts that serve the store, in order of preference."""
+    """A scanned code, what it says now (with its store), and the accounts that serve the store, in order of preference."""
 
     code: QRCode
+    version: CodeVersion
     takers: list[Taker]
+
+    @property
+    def prices(self) -> list[Price]:
+        """What can be chosen from a list of prices, in its order."""
+        if self.version.pricing != Pricing.LIST:
+            return []
+        return [
+            Price(
+                key=f"{place}-{one['minor']}",
+                money=Money(one["minor"], self.version.currency),
+                name=(one.get("name_en", "") if speaks_english() else "") or one["name"],
+            )
+            for place, one in enumerate(self.version.choices)
+        ]
+
+    @property
+    def fixed(self) -> Money | None:
+        """The price that nobody can change, or None."""
+        if self.version.pricing != Pricing.FIXED or self.version.amount_minor is None:
+            return None
+        return Money(self.version.amount_minor, self.version.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One price of a list. ``key`` holds its place and its fen, so that a changed list is noticed."""
+
+    key: str
+    money: Money
+    name: str
 
 
 class Standing(StrEnum):
@@ -51,28 +84,22 @@ class Standing(StrEnum):
     CLOSED = "closed"
 
 
-def opened_code(door: Door) -> OpenedCode:
-    """The code behind a link, in one statement: the page must open at once. Raises QRCode.DoesNotExist.
-
-    The accounts are those of ``platforms.selectors.accounts_serving``.
-    """
-    served = AccountStore.objects.filter(
-        account_id=OuterRef("pk"), store_id=OuterRef(OuterRef("store_id"))
+def opened_code(opened: Opened) -> OpenedCode:
+    """A code as its page sees it."""
+    return OpenedCode(
+        code=opened.version.code,
+        version=opened.version,
+        takers=[_taker(one.id, one.platform, one.takes_h5) for one in opened.accounts],
     )
-    accounts = PlatformAccount.objects.filter(
-        Q(all_stores=True) | Exists(served), is_active=True
-    ).order_by(*PREFERENCE)
-    facts = JSONObject(id="pk", platform="platform", takes_h5="takes_h5")
-    code = (
-        QRCode.objects.select_related("store", "scenario")
-        .annotate(serving=ArraySubquery(accounts.values(facts=facts)))
-        .get(pk=door.subject_id)
-    )
-    takers = [_taker(row["id"], row["platform"], row["takes_h5"]) for row in code.serving]
-    return OpenedCode(code=code, takers=takers)
 
 
-def takers_serving(*, store_id: int) -> list[Taker]:
+def confirm_over() -> int | None:
+    """Above how many fen the payer confirms shop and amount; None: never."""
+    row = CheckoutSettings.objects.only("confirm_over_minor").first()
+    return CONFIRM_OVER if row is None else row.confirm_over_minor
+
+
+def takers_serving(*, store_id: int | None) -> list[Taker]:
     """The accounts that take a store's money, in the merchant's order of preference."""
     return [
         _taker(account.pk, account.platform, account.takes_h5)
@@ -290,7 +317,7 @@ def paid(order: Order, payments: list[Payment]) -> Paid:
     )
     # In this order: a worker makes the refund before it takes the due row away, so that one of the two is seen.
     deciding = set(due.values_list("subject_id", flat=True))
-    refunds = Refund.objects.filter(payment__in=done, is_automatic=True)
+    refunds = Refund.objects.filter(payment__in=done, is_automatic=True).order_by("pk")
     back = {refund.payment_id: refund for refund in refunds}
     # The order keeps the time of the success that was heard of first; a platform's late word may name an earlier one.
     first = min(
@@ -318,6 +345,9 @@ def _returning(refund: Refund | None, *, deciding: bool) -> Returning:
         return Returning.DECIDING if deciding else Returning.OPEN
     if refund.state == RefundState.SUCCEEDED:
         return Returning.RETURNED
+    if refund.state == RefundState.FAILED and deciding:
+        # It is asked back once more.
+        return Returning.RETURNING
     settled = {RefundState.FAILED, RefundState.ABNORMAL}
     return Returning.OPEN if refund.state in settled else Returning.RETURNING
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.checkout.views import paying, scanned
+from apps.checkout.views import paying, receipts, scanned
 
 app_name = "checkout"
 urlpatterns = [
@@ -13,4 +13,7 @@ urlpatterns = [
     path("pay/<str:token>/leave/<slug:wallet>", paying.pay_leave, name="pay_leave"),
     path("pay/<str:token>/wechat", paying.pay_wechat, name="pay_wechat"),
     path("pay/<str:token>/cancel", paying.pay_cancel, name="pay_cancel"),
+    path("receipt/<str:token>", receipts.receipt, name="receipt"),
+    path("receipt/<str:token>/refund", receipts.receipt_ask, name="receipt_ask"),
+    path("receipt/<str:token>/withdraw", receipts.receipt_withdraw, name="receipt_withdraw"),
 ]

@@ -14,6 +14,7 @@ from apps.core.money import Money
 from apps.core.names import named
 from apps.merchants.models import Store
 from apps.qrcodes.forms import read_amount
+from apps.refunds.models import RequestReason
 
 REASON_LENGTH: Final = 80
 
@@ -125,3 +126,95 @@ class RuleForm(forms.Form):
                     gettext("The threshold cannot be negative."), code="negative"
                 ) from error
             raise
+
+
+def _one_line(text: object) -> str:
+    """Text on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+class RequestForm(forms.Form):
+    """What a customer says who wants money back."""
+
+    amount = forms.CharField(
+        label=_("How much, in yuan"),
+        max_length=32,
+        error_messages={"required": _("Enter the amount you want back.")},
+    )
+    reason = forms.ChoiceField(
+        label=_("Why"),
+        choices=RequestReason.choices,
+        error_messages={
+            "required": _("Choose a reason."),
+            "invalid_choice": _("Choose a reason."),
+        },
+    )
+    words = forms.CharField(
+        label=_("In your own words"),
+        required=False,
+        max_length=200,
+        error_messages={"max_length": _("200 characters at most.")},
+    )
+    contact = forms.CharField(
+        label=_("How the shop may reach you"),
+        required=False,
+        max_length=80,
+        error_messages={"max_length": _("80 characters at most.")},
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        left: Money,
+        initial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, initial=initial)
+        self.left = left
+
+    def clean_amount(self) -> Money:
+        """The amount, within what is left."""
+        return read_refund_amount(str(self.cleaned_data["amount"]), left=self.left)
+
+    def clean_words(self) -> str:
+        """The words on one line."""
+        return _one_line(self.cleaned_data["words"])
+
+    def clean_contact(self) -> str:
+        """The contact on one line."""
+        return _one_line(self.cleaned_data["contact"])
+
+
+class DeclineForm(forms.Form):
+    """What the customer reads when the shop says no."""
+
+    answer = forms.CharField(
+        label=_("What the customer reads"),
+        max_length=200,
+        help_text=_("It stands on the customer's receipt. 200 characters at most."),
+        error_messages={"required": _("Say why: the customer reads it on the receipt.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def clean_answer(self) -> str:
+        """The answer on one line. Raises ValidationError."""
+        answer = _one_line(self.cleaned_data["answer"])
+        if not answer:
+            raise ValidationError(self.fields["answer"].error_messages["required"])
+        return answer
+
+
+class RequestTermsForm(forms.Form):
+    """Whether customers may ask for money back on their receipt."""
+
+    is_open = forms.BooleanField(
+        label=_("Customers may ask for a refund on their receipt"), required=False
+    )
+    days = forms.IntegerField(label=_("For how many days after paying"), min_value=1, max_value=365)
+    policy = forms.CharField(
+        label=_("What they read first"),
+        required=False,
+        max_length=600,
+        help_text=_("Your own rules in a few sentences. 600 characters at most."),
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )

@@ -33,6 +33,8 @@ class RefundState(models.TextChoices):
 #: the payer's. Stored as it is sent; our own pages say it in the reader's language, see ``Refund.shown_reason``.
 AUTOMATIC_REASON = "重复支付，自动退回 Paid twice"
 AUTOMATIC_WORDS = _("Paid twice, given back by itself")
+#: What is said of a refund that was made past the portal, whose reason no bill tells.
+OUTSIDE_WORDS = _("Refunded outside the portal")
 
 #: States that may still move money.
 UNDER_WAY = (
@@ -70,10 +72,13 @@ class RefundRule(MerchantScoped):
 
 
 class Refund(MerchantScoped):
-    """Money given back out of one payment. ``refund_no`` is our number and never changes between tries."""
+    """Money given back out of one payment. ``refund_no`` is our number and never changes between tries.
+
+    Of one that began at the platform, ``refund_no`` is always a number that the portal made of what the bill names.
+    """
 
     payment = ScopedForeignKey(Payment, related_name="refunds")
-    store = ScopedForeignKey(Store)
+    store = ScopedForeignKey(Store, null=True)
     account = ScopedForeignKey(PlatformAccount)
     refund_no = models.CharField(max_length=32)
     refund_no_reversed = models.GeneratedField(
@@ -146,4 +151,105 @@ class Refund(MerchantScoped):
     @property
     def shown_reason(self) -> str:
         """Why the money goes back, in the reader's words where the portal itself gave the reason."""
+        if self.source == Source.PLATFORM and not self.reason:
+            return str(OUTSIDE_WORDS)
         return str(AUTOMATIC_WORDS) if self.is_automatic else self.reason
+
+
+class RequestTerms(MerchantScoped):
+    """What the merchant says about customers who ask for money back on their receipt; one row, made when first decided.
+
+    ``days``: how long after paying a customer may ask. ``policy``: the shop's own words, shown before asking.
+    """
+
+    is_open = models.BooleanField(default=False)
+    days = models.IntegerField(default=7)
+    policy = models.CharField(max_length=600, default="")
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="refunds_terms_wall"),
+            models.UniqueConstraint(fields=["merchant_id"], name="refunds_terms_one"),
+            models.CheckConstraint(
+                condition=models.Q(days__gte=1, days__lte=365), name="refunds_terms_days"
+            ),
+        ]
+
+
+class RequestState(models.TextChoices):
+    """Where a customer's request stands. Only an accepted one has a refund."""
+
+    ASKED = "asked", _("Waiting for an answer")
+    ACCEPTED = "accepted", _("Accepted")
+    DECLINED = "declined", _("Declined")
+    WITHDRAWN = "withdrawn", _("Taken back by the customer")
+
+
+class RequestReason(models.TextChoices):
+    """Why a customer asks."""
+
+    WRONG_AMOUNT = "wrong_amount", _("I paid the wrong amount")
+    PAID_TWICE = "paid_twice", _("I paid more than once")
+    NOT_RECEIVED = "not_received", _("I did not get what I paid for")
+    RETURNED = "returned", _("I gave it back or cancelled it")
+    QUALITY = "quality", _("Something was wrong with it")
+    OTHER = "other", _("Another reason")
+
+
+class RefundRequest(MerchantScoped):
+    """A customer asks for money back. It moves and reserves nothing: an accepted one becomes an ordinary refund.
+
+    ``contact_sealed`` is how the customer may be reached, encrypted and taken away after a while; pages show the mask.
+    """
+
+    payment = ScopedForeignKey(Payment)
+    store = ScopedForeignKey(Store, null=True)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3, default="CNY")
+    reason = models.CharField(max_length=16, choices=RequestReason)
+    words = models.CharField(max_length=200, default="")
+    contact_sealed = models.BinaryField(null=True)
+    contact_masked = models.CharField(max_length=60, default="")
+    state = models.CharField(max_length=12, choices=RequestState, default=RequestState.ASKED)
+    #: What the shop says to the customer when it declines.
+    answer = models.CharField(max_length=200, default="")
+    refund = ScopedForeignKey(Refund, null=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="refunds_request_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "payment"],
+                condition=models.Q(state="asked"),
+                name="refunds_request_one_open",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount_minor__gt=0), name="refunds_request_amount"
+            ),
+            models.CheckConstraint(
+                condition=(models.Q(state="accepted") & models.Q(refund__isnull=False))
+                | (~models.Q(state="accepted") & models.Q(refund__isnull=True)),
+                name="refunds_request_refund",
+            ),
+            models.CheckConstraint(
+                condition=(models.Q(state="asked") & models.Q(decided_at__isnull=True))
+                | (~models.Q(state="asked") & models.Q(decided_at__isnull=False)),
+                name="refunds_request_decided",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant_id", "payment", "-id"], name="refunds_request_payment"),
+            models.Index(
+                fields=["merchant_id", "created_at", "id"],
+                condition=models.Q(state="asked"),
+                name="refunds_request_open",
+            ),
+        ]

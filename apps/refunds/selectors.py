@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from apps.core import keyset
+from apps.core.encryption import unseal
 from apps.core.money import Money
 from apps.core.tenancy import ScopedQuerySet
-from apps.payments.models import Payment
+from apps.payments.models import Payment, PaymentState
 from apps.platforms import messages
 from apps.platforms.gateway import RefundRef
 from apps.platforms.wording import own_words
-from apps.refunds.models import Refund, RefundRule, RefundState
+from apps.refunds.models import (
+    Refund,
+    RefundRequest,
+    RefundRule,
+    RefundState,
+    RequestState,
+    RequestTerms,
+)
 
 #: What holds until a merchant writes its own rule: ¥200.00, one confirmation.
 DEFAULT_THRESHOLD: Final = Money(20_000)
@@ -194,3 +203,61 @@ def refunded_before(refund: Refund) -> Money | None:
     if open_minor != refund.amount_minor:
         return None
     return Money(payment.refunded_minor, payment.currency)
+
+
+def request_terms() -> RequestTerms:
+    """What the merchant says about customers' requests; unsaved (nobody may ask) until decided."""
+    return RequestTerms.objects.first() or RequestTerms()
+
+
+def may_ask(payment: Payment, *, now: datetime, terms: RequestTerms | None = None) -> str:
+    """Why a customer may not ask for money back now, "" if so: ``off``, ``not_paid``, ``late`` or ``nothing_left``."""
+    terms = terms or request_terms()
+    if not terms.is_open:
+        return "off"
+    if payment.state != PaymentState.SUCCEEDED or not payment.is_known_there or not payment.paid_at:
+        return "not_paid"
+    if now >= payment.paid_at + timedelta(days=terms.days):
+        return "late"
+    return "" if left_to_refund(payment).minor > 0 else "nothing_left"
+
+
+def requests_of(payment: Payment) -> list[RefundRequest]:
+    """A customer's requests about one payment, newest first."""
+    rows = RefundRequest.objects.select_related("refund").filter(payment=payment)
+    return list(rows.order_by("-pk"))
+
+
+def visible_requests() -> ScopedQuerySet[RefundRequest]:
+    """Customers' requests of the stores in scope, with what a page shows of them."""
+    return RefundRequest.objects.visible().select_related("payment__order", "store", "refund")
+
+
+def open_requests(*, limit: int = PAGE_SIZE) -> list[RefundRequest]:
+    """The open requests of the stores in scope, the longest waiting first."""
+    rows = visible_requests().filter(state=RequestState.ASKED)
+    return list(rows.order_by("created_at", "pk")[:limit])
+
+
+def answered_requests(*, limit: int = PAGE_SIZE) -> list[RefundRequest]:
+    """The latest requests of the stores in scope that are answered or withdrawn."""
+    rows = visible_requests().exclude(state=RequestState.ASKED)
+    return list(rows.order_by("-decided_at", "-pk")[:limit])
+
+
+def count_open_requests() -> int:
+    """How many customers of the stores in scope wait for an answer."""
+    return int(RefundRequest.objects.visible().filter(state=RequestState.ASKED).count())
+
+
+def get_request(request_id: int) -> RefundRequest | None:
+    """One request of the stores in scope, or None."""
+    return visible_requests().select_related("decided_by").filter(pk=request_id).first()
+
+
+def contact_of(asked: RefundRequest) -> str:
+    """How the customer may be reached, in clear; "" where nothing was said or it is forgotten."""
+    if asked.contact_sealed is None:
+        return ""
+    sealed = bytes(asked.contact_sealed)
+    return unseal(sealed, merchant_id=asked.merchant_id, purpose="refund-contact").decode()

@@ -40,7 +40,7 @@ class RefundSubject(ApprovalSubject):
                 (_("Payment number"), payment.order_no),
                 (_("Paid"), paid.display()),
                 (_("For"), payment.order.subject),
-                (_("Store"), named(refund.store)),
+                (_("Store"), named(refund.store) if refund.store else _("No store")),
                 (_("Reason"), refund.reason),
                 (_("Rule"), rule_of(refund)),
             ],

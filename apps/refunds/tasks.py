@@ -26,3 +26,10 @@ def poll(claims: Sequence[Claim], now: datetime) -> Iterable[Sequence[Ended]]:
 def refund_duplicate(subject_id: int, now: datetime) -> datetime | None:
     """Give back what was paid twice."""
     return services.refund_duplicate(payment_id=subject_id, now=now)
+
+
+@due_task("refunds.forget_contact")
+def forget_contact(subject_id: int, now: datetime) -> datetime | None:
+    """A customer's contact has been kept long enough."""
+    services.forget_contact(request_id=subject_id)
+    return None

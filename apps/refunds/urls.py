@@ -11,5 +11,8 @@ urlpatterns = [
     path("<int:refund_id>/", views.refund_detail, name="refund_detail"),
     path("<int:refund_id>/cancel/", views.refund_cancel, name="refund_cancel"),
     path("<int:refund_id>/ask/", views.refund_ask, name="refund_ask"),
+    path("requests/", views.request_list, name="request_list"),
+    path("requests/settings/", views.request_settings, name="request_settings"),
+    path("requests/<int:refund_request_id>/", views.request_answer, name="request_answer"),
     path("rule/", views.rule_edit, name="rule_edit"),
 ]

@@ -1,5 +1,6 @@
 """Writes of this room: orders opened and led to a platform, money taken at the till, terminals that move."""
 
+from apps.checkout.services.limits import Limit, LimitReached, Room, room_of
 from apps.checkout.services.orders import (
     FORM_KEPT,
     TooManyOrders,
@@ -14,24 +15,33 @@ from apps.checkout.services.orders import (
     open_order_once,
     watch,
 )
+from apps.checkout.services.receipts import RECEIPT_KEPT, receipt_of
+from apps.checkout.services.settings import change_settings
 from apps.checkout.services.terminals import TerminalHasCodes, change_terminal
 from apps.checkout.services.till import PaidAfterAll, take_at_till
 
 __all__ = [
     "FORM_KEPT",
+    "RECEIPT_KEPT",
+    "Limit",
+    "LimitReached",
     "PaidAfterAll",
+    "Room",
     "TerminalHasCodes",
     "TooManyOrders",
     "asking_alone",
     "authorize_address",
     "begin",
     "begin_in_wechat",
+    "change_settings",
     "change_terminal",
     "forget_forms",
     "give_up",
     "look",
     "merchants_with_old_forms",
     "open_order_once",
+    "receipt_of",
+    "room_of",
     "take_at_till",
     "watch",
 ]

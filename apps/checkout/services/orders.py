@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, Q
 
 from apps.checkout.selectors import FORM_DOOR, order_of_form, payments_of
+from apps.checkout.services.limits import keep_within
 from apps.checkout.ways import Way
 from apps.core import limits, outbox
 from apps.core.audit import Actor
@@ -19,6 +20,7 @@ from apps.core.doors import make_door
 from apps.core.models import Door, Due
 from apps.core.money import Money
 from apps.core.tenancy import current_merchant_id
+from apps.merchants.models import Merchant
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment
 from apps.payments.selectors import has_handover
 from apps.payments.services import (
@@ -36,7 +38,7 @@ from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors import accounts_serving
 from apps.platforms.services import gateway_of
 from apps.platforms.services.asking import TOO_OFTEN
-from apps.qrcodes.models import QRCode
+from apps.qrcodes.models import CodeVersion
 
 #: How often one form may open a new order after the one before was closed.
 _REOPENINGS = 20
@@ -58,7 +60,8 @@ class TooManyOrders(Exception):
 
 def open_order_once(
     *,
-    code: QRCode,
+    version: CodeVersion,
+    merchant: Merchant,
     amount: Money,
     subject: str,
     note: str,
@@ -71,20 +74,25 @@ def open_order_once(
 
     ``nonce`` is the form's own random text. Another amount or note is another order, and so is a repeat after the
     first order was closed. A paid order is given back, so that going back and pressing again never pays twice.
-    Raises AmountOutOfRange, TooManyOrders.
+    ``version`` is what the code said when the form was filled in: the order keeps its store, terminal, wallets and language.
+    Raises AmountOutOfRange, TooManyOrders, LimitReached.
     """
+    code_id, merchant_id = version.code_id, version.merchant_id
     words = hashlib.sha256(note.encode()).hexdigest()
     for turn in range(_REOPENINGS):
-        key = f"{code.pk}/{nonce}/{amount.minor}/{words}/{turn}"
-        order = order_of_form(key=key, merchant_id=code.merchant_id)
+        key = f"{code_id}/{nonce}/{amount.minor}/{words}/{turn}"
+        order = order_of_form(key=key, merchant_id=merchant_id)
         if order is None:
-            _keep_pace(code=code, client_ip=client_ip, now=now)
+            _keep_pace(code_id=code_id, client_ip=client_ip, now=now)
             try:
                 with transaction.atomic():
+                    keep_within(version, amount=amount, merchant=merchant, now=now)
                     order = open_order(
-                        store_id=code.store_id,
-                        code_id=code.pk,
-                        terminal_id=code.terminal_id,
+                        store_id=version.store_id,
+                        code_id=code_id,
+                        terminal_id=version.terminal_id,
+                        wallets=version.wallets,
+                        language=version.language,
                         amount=amount,
                         subject=subject,
                         note=note,
@@ -94,13 +102,13 @@ def open_order_once(
                     make_door(
                         kind=FORM_DOOR,
                         token=key,
-                        merchant_id=code.merchant_id,
+                        merchant_id=merchant_id,
                         subject_id=order.pk,
                     )
                     return order
             except IntegrityError:
                 # The same form at the same moment: the door's unique key let the other one through.
-                order = order_of_form(key=key, merchant_id=code.merchant_id)
+                order = order_of_form(key=key, merchant_id=merchant_id)
                 if order is None:
                     raise
         if order.state == OrderState.PAID or (
@@ -110,8 +118,8 @@ def open_order_once(
     raise OrderNotPayable("expired")
 
 
-def _keep_pace(*, code: QRCode, client_ip: str, now: datetime) -> None:
-    by_code = limits.count(f"orders/code/{code.pk}", seconds=60, now=now)
+def _keep_pace(*, code_id: int, client_ip: str, now: datetime) -> None:
+    by_code = limits.count(f"orders/code/{code_id}", seconds=60, now=now)
     by_address = limits.count(f"orders/from/{client_ip}", seconds=60, now=now)
     if (
         by_code > settings.ORDERS_PER_MINUTE_BY_CODE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import time_machine
@@ -25,8 +26,10 @@ from apps.platforms.tests.alipay_server import credentials as alipay_credentials
 from apps.platforms.tests.conftest import serving
 from apps.platforms.tests.wechatpay_server import NOW, WechatpayServer
 from apps.platforms.tests.wechatpay_server import credentials as wechatpay_credentials
-from apps.qrcodes.models import QRCode
+from apps.qrcodes.models import CodeVersion, QRCode
+from apps.qrcodes.selectors import version_in_force
 from apps.qrcodes.services import create_code
+from apps.qrcodes.terms import columns, terms_of
 
 ACTOR = Actor.system("test")
 WECHAT = (
@@ -94,6 +97,20 @@ def make_code(shop_store: Store, *, name: str = "柜台", minor: int | None = No
         actor=ACTOR,
         now=NOW,
     )
+
+
+def say(code: QRCode, **terms: Any) -> CodeVersion:
+    """Let a code say this from now on, in its merchant's scope; terms that a member could not choose any more too."""
+    version = version_in_force(code_id=code.pk, now=NOW)
+    later = CodeVersion(
+        code=code,
+        number=version.number + 1,
+        starts_at=NOW,
+        made_at=NOW,
+        **columns(replace(terms_of(version), **terms)),
+    )
+    later.save(force_insert=True)
+    return later
 
 
 def make_merchant(name: str, slug: str) -> tuple[Merchant, Store]:

@@ -45,9 +45,10 @@ from apps.platforms.gateway import (
 from apps.platforms.models import PlatformAccount
 from apps.platforms.tests.fakes import FakeGateway
 from apps.qrcodes.models import QRCode, Scan
-from apps.qrcodes.services import create_code
+from apps.qrcodes.services import assign_terminal, create_code
 from apps.refunds.models import Refund
 from apps.refunds.services import refund_duplicate
+from apps.refunds.services.timing import ASKED_BACK_AGAIN
 from apps.reports.timeline import entry_of
 
 
@@ -321,7 +322,9 @@ def test_the_code_s_terminal_goes_with_order_and_payment(market: Market) -> None
     market.connect("alipay")
     with enter_scope(market.shop.scope):
         terminal = Terminal.objects.create(store=market.shop.store, name="一号机")
-        QRCode.objects.update(terminal=terminal)
+        assign_terminal(
+            code_id=QRCode.objects.get().pk, terminal_id=terminal.pk, actor=ACTOR, now=NOW
+        )
     order, _ = market.begin(browser(ALIPAY))
     assert order.terminal_id == terminal.pk
     assert [payment.terminal_id for payment in market.payments()] == [terminal.pk]
@@ -622,8 +625,14 @@ def test_a_worker_in_between_does_not_hide_what_comes_back(
 def test_a_second_payment_that_cannot_go_back_is_for_the_shop(market: Market) -> None:
     order, _first, _second = twice(market)
     now = NOW + timedelta(minutes=1)
-    drain(now=now, task="refunds.refund_duplicate")
     no = PlatformRejected("closed account", code="USER_ACCOUNT_ABNORMAL")
+    for wait in ASKED_BACK_AGAIN:
+        drain(now=now, task="refunds.refund_duplicate")
+        market.platforms["wechatpay"].fail_next("refund", no)
+        drain(now=now, task="refunds.send")
+        assert told_twice(page_of(browser(ALIPAY), order)) == "returning"
+        now += wait
+    drain(now=now, task="refunds.refund_duplicate")
     market.platforms["wechatpay"].fail_next("refund", no)
     drain(now=now, task="refunds.send")
     page = page_of(browser(ALIPAY), order)

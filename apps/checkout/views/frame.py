@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from typing import Concatenate, ParamSpec
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import translation
 
 from apps.checkout.selectors import refused_by
 from apps.checkout.services import begin
@@ -21,7 +23,7 @@ from apps.merchants.access import DoorRequest, actor_of, client_ip
 from apps.merchants.models import Merchant, Store
 from apps.payments.models import Order, OrderState, Payment
 from apps.payments.services import HandoverFailed, OrderNotPayable
-from apps.qrcodes.models import QRCode, Scenario
+from apps.qrcodes.models import Scenario
 
 P = ParamSpec("P")
 
@@ -59,16 +61,28 @@ def user_agent(request: HttpRequest) -> str:
 
 
 def ways_here(
-    request: HttpRequest, takers: Sequence[Taker], payments: Sequence[Payment] = ()
+    request: HttpRequest,
+    takers: Sequence[Taker],
+    payments: Sequence[Payment] = (),
+    *,
+    wallets: Collection[str] = (),
 ) -> list[Way]:
-    """The ways to pay that this browser can go, after the attempts made so far."""
+    """The ways to pay that this browser can go, after the attempts made so far; with ``wallets`` only theirs."""
     agent = user_agent(request)
-    return ways_for(
+    ways = ways_for(
         wallet=wallet_of(agent),
         phone=is_phone(agent),
         takers=takers,
         refused=refused_by(payments),
     )
+    return [way for way in ways if not wallets or way.wallet.value in wallets]
+
+
+def speak(request: HttpRequest, language: str) -> None:
+    """Show the page in the language that the code asks for, unless the payer chose one."""
+    if language and settings.LANGUAGE_COOKIE_NAME not in request.COOKIES:
+        translation.activate(language)
+        request.LANGUAGE_CODE = translation.get_language()
 
 
 def form_sources(url: str) -> list[str]:
@@ -97,13 +111,8 @@ def shop_facts(request: DoorRequest, store: Store, scenario: Scenario | None) ->
     return {"shop": title, "place": " · ".join(places), "initial": title[:1].upper()}
 
 
-def subject_of(request: DoorRequest, code: QRCode) -> str:
-    """What the payer reads in the wallet's own bill; always in the shop's own language."""
-    return subject_for(request.merchant, code.store)
-
-
 def subject_for(merchant: Merchant, store: Store) -> str:
-    """As ``subject_of``, of a store."""
+    """What the payer reads in the wallet's own bill; always in the shop's own language."""
     shop, branch = merchant.name, store.name
     return branch if branch.startswith(shop) else f"{shop} {branch}"
 

@@ -23,7 +23,14 @@ from django.views.decorators.http import (
 
 from apps.checkout import selectors
 from apps.checkout.selectors import Standing
-from apps.checkout.services import authorize_address, begin_in_wechat, give_up, look, watch
+from apps.checkout.services import (
+    authorize_address,
+    begin_in_wechat,
+    give_up,
+    look,
+    receipt_of,
+    watch,
+)
 from apps.checkout.views.frame import (
     form_sources,
     lead,
@@ -31,6 +38,7 @@ from apps.checkout.views.frame import (
     payer_page,
     see_other,
     shop_facts,
+    speak,
     user_agent,
     ways_here,
 )
@@ -62,7 +70,7 @@ def pay(request: DoorRequest) -> HttpResponse:
     the platform is asked when the page is opened.
     """
     now = clock.now()
-    order = order_by_door(request.door)
+    order = _order(request)
     if request.method == "POST" or _ADDED & request.GET.keys():
         return see_other(order_address(order))
     payments = look(order=order, now=now)
@@ -80,6 +88,8 @@ def pay(request: DoorRequest) -> HttpResponse:
             context |= {"payment": paid.payment, "again": paid.again}
             if paid.payment is not None:
                 context["wallet"] = selectors.wallet_of(paid.payment)
+            kept = reverse("checkout:receipt", args=[receipt_of(order=order, now=now).token])
+            context |= {"receipt": kept, "link": f"{settings.PUBLIC_URL}{kept}"}
             return render(request, "checkout/paid.html", context)
         case Standing.CLOSED:
             return render(request, "checkout/closed.html", context)
@@ -99,7 +109,7 @@ def pay(request: DoorRequest) -> HttpResponse:
 def pay_status(request: DoorRequest) -> HttpResponse:
     """Where the order stands, for the page that watches it: ``state``, ``mark`` (changes with the page), ``seconds_left``."""
     now = clock.now()
-    order = order_by_door(request.door)
+    order = _order(request)
     payments = watch(order=order, now=now)
     left = max(0, int((order.expires_at - now).total_seconds()))
     return JsonResponse(
@@ -116,7 +126,7 @@ def pay_status(request: DoorRequest) -> HttpResponse:
 @require_POST
 def pay_start(request: DoorRequest, wallet: str) -> HttpResponse:
     """Start an attempt with a wallet, ``product`` naming the way where there are two."""
-    order = order_by_door(request.door)
+    order = _order(request)
     ways = _ways(request, order, selectors.payments_of(order))
     way = choose(ways, wallet=wallet, product=request.POST.get("product", ""))
     if way is None:
@@ -129,7 +139,7 @@ def pay_start(request: DoorRequest, wallet: str) -> HttpResponse:
 @require_POST
 def pay_cancel(request: DoorRequest) -> HttpResponse:
     """The payer gives the order up."""
-    order = order_by_door(request.door)
+    order = _order(request)
     give_up(order=order, now=clock.now(), actor=actor_of(request))
     return see_other(order_address(order))
 
@@ -143,7 +153,7 @@ def pay_leave(request: DoorRequest, wallet: str) -> HttpResponse:
     Not a redirect: browsers hold a form's answer, with all its redirects, to the form-action of the policy.
     """
     now = clock.now()
-    order = order_by_door(request.door)
+    order = _order(request)
     payments = selectors.payments_of(order)
     payment = selectors.paying(payments, wallet, now=now)
     if selectors.standing(order, payments, now=now) is not Standing.OPEN or payment is None:
@@ -168,7 +178,7 @@ def pay_wechat(request: DoorRequest) -> HttpResponse:
     Without ``code`` it sends the payer to WeChat's authorization; WeChat comes back here with ``code`` and ``state``.
     """
     now = clock.now()
-    order = order_by_door(request.door)
+    order = _order(request)
     payments = selectors.payments_of(order)
     inside = wallet_of(user_agent(request)) is Wallet.WECHATPAY
     if not inside or selectors.standing(order, payments, now=now) is not Standing.OPEN:
@@ -275,12 +285,20 @@ def _trouble(request: DoorRequest, order: Order, words: str, *, status: int) -> 
     return render(request, "checkout/trouble.html", context, status=status)
 
 
+def _order(request: DoorRequest) -> Order:
+    """The order behind the door; the page speaks the language that its code asked for."""
+    order = order_by_door(request.door)
+    speak(request, order.language)
+    return order
+
+
 def _shop(request: DoorRequest, order: Order) -> dict[str, str]:
     return shop_facts(request, order.store, None)
 
 
 def _ways(request: DoorRequest, order: Order, payments: list[Payment]) -> list[Way]:
-    return ways_here(request, selectors.takers_serving(store_id=order.store_id), payments)
+    takers = selectors.takers_serving(store_id=order.store_id)
+    return ways_here(request, takers, payments, wallets=order.wallets)
 
 
 def _invocable(
@@ -303,7 +321,7 @@ def _choice(
     wallets that pay from elsewhere, for somebody inside one.
     """
     takers = selectors.takers_serving(store_id=order.store_id)
-    ways = ways_here(request, takers, payments)
+    ways = ways_here(request, takers, payments, wallets=order.wallets)
     current, over = _current(request, order, payments, ways, now=now)
     here = wallet_of(user_agent(request))
     shown = current or over
@@ -314,7 +332,11 @@ def _choice(
         "over_wallet": selectors.wallet_of(over) if over else "",
         "others": [way for way in ways if current is None or not _is_way_of(way, current)],
         "wallet": here.value,
-        "elsewhere": [one.value for one in wallets_inside(takers) if one.value != here.value]
+        "elsewhere": [
+            one.value
+            for one in wallets_inside(takers)
+            if one.value != here.value and (not order.wallets or one.value in order.wallets)
+        ]
         if here
         else [],
         "phone": is_phone(user_agent(request)),

@@ -1,7 +1,13 @@
 """Asking for refunds under the rule, sending them, applying what the platforms say, giving back what was paid twice."""
 
+from apps.refunds.services.accepting import take_back_refund
 from apps.refunds.services.applying import apply_refund_result
 from apps.refunds.services.duplicates import refund_duplicate
+from apps.refunds.services.outside import (
+    book_outside_refunds,
+    hold_payments,
+    weigh_outside_refunds,
+)
 from apps.refunds.services.polling import poll_refund, refresh_refund
 from apps.refunds.services.requesting import (
     NotRefundable,
@@ -11,15 +17,33 @@ from apps.refunds.services.requesting import (
     request_refund,
     void_refund,
 )
+from apps.refunds.services.requests import (
+    NotAskable,
+    NotOpen,
+    accept_request,
+    ask_for_refund,
+    decline_request,
+    forget_contact,
+    set_request_terms,
+    withdraw_request,
+)
 from apps.refunds.services.rounds import poll_refunds
 from apps.refunds.services.rules import set_rule
 from apps.refunds.services.sending import send_refund
 
 __all__ = [
+    "NotAskable",
+    "NotOpen",
     "NotRefundable",
     "OverRefund",
+    "accept_request",
     "apply_refund_result",
+    "ask_for_refund",
+    "book_outside_refunds",
     "cancel_refund",
+    "decline_request",
+    "forget_contact",
+    "hold_payments",
     "poll_refund",
     "poll_refunds",
     "refresh_refund",
@@ -27,6 +51,10 @@ __all__ = [
     "release_refund",
     "request_refund",
     "send_refund",
+    "set_request_terms",
     "set_rule",
+    "take_back_refund",
     "void_refund",
+    "weigh_outside_refunds",
+    "withdraw_request",
 ]

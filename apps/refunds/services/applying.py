@@ -13,11 +13,12 @@ from apps.core.money import Money
 from apps.ledger.models import Purpose
 from apps.ledger.services import Line, booking_date, post
 from apps.payments.models import Payment
-from apps.payments.services import ResultMismatch
+from apps.payments.services import ResultMismatch, entry_kind
 from apps.platforms.gateway import Outcome, RefundResult
 from apps.refunds.models import UNDER_WAY, Refund, RefundState
 from apps.refunds.selectors import refunded_before
 from apps.refunds.services.requesting import give_back_reserve, record_step
+from apps.refunds.services.timing import asked_back_again
 
 
 def _check(refund: Refund, result: RefundResult) -> None:
@@ -85,7 +86,7 @@ def _succeed(refund: Refund, result: RefundResult, *, now: datetime) -> bool:
     amount = Money(refund.amount_minor, refund.currency)
     fee = Money(refund.fee_minor, refund.currency)
     post(
-        kind="refund",
+        kind=entry_kind("refund", refund.pk, code_text=refund.code_text),
         subject_kind="refund",
         subject_id=refund.pk,
         at=refunded_at,
@@ -123,9 +124,25 @@ def _move(refund: Refund, result: RefundResult, *, now: datetime) -> RefundState
         )
         return RefundState.UNKNOWN if changed else None
     changed = rows.filter(state__in=UNDER_WAY).update(state=RefundState.FAILED, **words)
-    if changed:
-        give_back_reserve(refund)
-    return RefundState.FAILED if changed else None
+    if not changed:
+        return None
+    give_back_reserve(refund)
+    if refund.is_automatic:
+        _ask_back_again(refund, now=now)
+    return RefundState.FAILED
+
+
+def _ask_back_again(refund: Refund, *, now: datetime) -> None:
+    """What was paid twice is owed whatever the platform says: have it looked at once more."""
+    automatic = Refund.objects.filter(payment_id=refund.payment_id, is_automatic=True)
+    wait = asked_back_again(automatic.filter(state=RefundState.FAILED).count())
+    if wait is not None:
+        outbox.enqueue(
+            task="refunds.refund_duplicate",
+            merchant_id=refund.merchant_id,
+            subject_id=refund.payment_id,
+            due_at=now + wait,
+        )
 
 
 @transaction.atomic

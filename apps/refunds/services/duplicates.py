@@ -14,6 +14,7 @@ from apps.core.money import Money
 from apps.payments.models import Order, Payment, PaymentState
 from apps.refunds.models import AUTOMATIC_REASON, Refund, RefundState
 from apps.refunds.services.requesting import enqueue_send, record_step, reserve
+from apps.refunds.services.timing import asked_back_again
 
 REASON: Final = AUTOMATIC_REASON
 #: While the first payment's own refund is under way nobody knows which of the two stays: looked at again after this.
@@ -22,16 +23,18 @@ WAIT: Final = timedelta(minutes=5)
 SYSTEM = Actor.system("duplicates")
 
 
-def duplicate_refund_no(payment: Payment) -> str:
-    """The number of the one automatic refund of a payment, derived from the payment's own."""
-    return f"R{payment.order_no[1:]}"
+def duplicate_refund_no(payment: Payment, *, refused: int = 0) -> str:
+    """The number of a payment's automatic refund, derived from the payment's own; after each refusal another."""
+    number = f"R{payment.order_no[1:]}"
+    return f"{number}{refused:02d}" if refused else number
 
 
 @transaction.atomic
 def refund_duplicate(*, payment_id: int, now: datetime) -> datetime | None:
     """Give a payment back that came after its order had been paid by another; harmless to repeat.
 
-    One refund of all that is left of it, without anybody's confirmation. It is no duplicate, and stays, where every other
+    One refund of all that is left of it, without anybody's confirmation; where the platform refused it, some more after
+    longer and longer waits (``timing``). It is no duplicate, and stays, where every other
     payment of the order went back in full before: then it is the one that pays the order, and only a person can know
     whether it is owed. While such refunds are under way it is too early to tell: returns when to look again.
     """
@@ -46,7 +49,12 @@ def refund_duplicate(*, payment_id: int, now: datetime) -> datetime | None:
     )
     locked = {row.pk: row for row in paid.order_by("pk")}
     mine = locked.pop(payment_id, None)
-    if mine is None or Refund.objects.filter(payment=mine, is_automatic=True).exists():
+    if mine is None:
+        return None
+    earlier = Refund.objects.filter(payment=mine, is_automatic=True)
+    states = list(earlier.values_list("state", flat=True))
+    refused = states.count(RefundState.FAILED)
+    if refused < len(states) or (refused and asked_back_again(refused) is None):
         return None
     others = list(locked.values())
     left = Money(mine.amount_minor - mine.refund_reserved_minor, mine.currency)
@@ -56,7 +64,7 @@ def refund_duplicate(*, payment_id: int, now: datetime) -> datetime | None:
         refund = reserve(
             mine,
             amount=left,
-            refund_no=duplicate_refund_no(mine),
+            refund_no=duplicate_refund_no(mine, refused=refused),
             reason=REASON,
             state=RefundState.READY,
             is_automatic=True,

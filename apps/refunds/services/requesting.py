@@ -25,7 +25,10 @@ APPROVER_PERMISSION = "refunds.approve"
 
 
 class NotRefundable(Exception):
-    """The payment is not paid, or not visible to this member. ``reason`` is ``"not_paid"`` or ``"not_found"``."""
+    """The payment is not paid, not visible to this member, or not known at the platform by a number that the portal has.
+
+    ``reason`` is ``"not_paid"``, ``"not_found"`` or ``"no_number"``.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -102,6 +105,8 @@ def request_refund(
             return earlier
     if payment.state != PaymentState.SUCCEEDED:
         raise NotRefundable("not_paid")
+    if not payment.is_known_there:
+        raise NotRefundable("no_number")
     left = Money(payment.amount_minor - payment.refund_reserved_minor, payment.currency)
     if not 0 < amount.minor <= left.minor:
         raise OverRefund(left)

@@ -11,6 +11,14 @@ from apps.platforms.gateway import Platform
 #: A refund that waits for the platform's balance is sent again after this.
 QUEUE_WAIT: Final = timedelta(minutes=10)
 
+#: What was paid twice is asked back again so long after the platform refused: a balance that was too low grows. Then a person decides.
+ASKED_BACK_AGAIN: Final = (
+    QUEUE_WAIT,
+    timedelta(hours=1),
+    timedelta(hours=6),
+    timedelta(days=1),
+)
+
 #: At which ages, in seconds since it was accepted, a refund is asked about. WeChat Pay: after a minute, then after 5, 10,
 #: 20 and 30 more (its refund guide). Alipay: not before ten seconds (its refund query). The others advise nothing; their refunds to
 #: wallets take seconds, those to cards days.
@@ -23,6 +31,11 @@ _ACCEPTED: Final = {
 #: The same since it was sent, where nobody knows whether it arrived.
 _UNKNOWN: Final = (10, 30, 60, 120, 300, 600, 1200, 2400)
 _AFTERWARDS: Final = timedelta(minutes=30)
+
+
+def asked_back_again(refused: int) -> timedelta | None:
+    """How long to wait before what was paid twice is asked back once more, after so many refusals; None: no more."""
+    return ASKED_BACK_AGAIN[refused - 1] if 0 < refused <= len(ASKED_BACK_AGAIN) else None
 
 
 def refund_delay(*, platform: Platform, accepted: bool, age: timedelta) -> timedelta:

@@ -30,6 +30,7 @@ from apps.platforms.models import PlatformAccount
 from apps.refunds import services
 from apps.refunds.models import Refund, RefundState
 from apps.refunds.services.duplicates import REASON, WAIT, duplicate_refund_no
+from apps.refunds.services.timing import ASKED_BACK_AGAIN
 from apps.reports.selectors import day_so_far
 
 DESK = Actor("cashier@tea.test")
@@ -115,6 +116,12 @@ def run(*, now: datetime = LATER) -> int:
     return drain(now=now, task="refunds.refund_duplicate")
 
 
+def client_of(shop: Shop) -> Client:
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(shop["owner"])
+    return client
+
+
 def actions(order_id: int) -> list[str]:
     events = AuditEvent.objects.filter(subject_kind="order", subject_id=order_id)
     return list(events.order_by("pk").values_list("action", flat=True))
@@ -169,12 +176,51 @@ def test_it_may_run_again_and_again(shop: Shop, accounts: list[PlatformAccount])
     succeed(second, at=LATER)
     for _ in range(3):
         assert services.refund_duplicate(payment_id=second.pk, now=LATER) is None
-    refund = Refund.objects.get()
-    # Not even when it failed: what then becomes of it, a person decides.
-    finish(refund, Outcome.FAILED)
-    assert services.refund_duplicate(payment_id=second.pk, now=LATER) is None
     assert Refund.objects.count() == 1
     assert actions(first.order_id).count("refund.automatic") == 1
+
+
+def test_what_the_platform_refused_is_asked_back_again_and_then_a_person_decides(
+    shop: Shop, accounts: list[PlatformAccount]
+) -> None:
+    first, second, _third = attempts(shop, accounts)
+    succeed(first)
+    succeed(second, at=LATER)
+    run()
+    for wait in ASKED_BACK_AGAIN:
+        finish(Refund.objects.latest("pk"), Outcome.FAILED)
+        count = Refund.objects.count()
+        page = client_of(shop).get(f"/m/{shop.slug}/orders/{first.order_id}/").content.decode()
+        assert "The portal asks for it again by itself." in page
+        assert run(now=LATER + wait - timedelta(seconds=1)) == 0
+        assert run(now=LATER + wait) == 1
+        assert Refund.objects.count() == count + 1
+    numbers = list(Refund.objects.order_by("pk").values_list("refund_no", flat=True))
+    assert numbers == [numbers[0], *(f"{numbers[0]}{number:02d}" for number in range(1, 5))]
+    second.refresh_from_db()
+    assert second.refund_reserved_minor == second.amount_minor
+    finish(Refund.objects.latest("pk"), Outcome.FAILED)
+    assert run(now=LATER + timedelta(days=30)) == 0
+    page = client_of(shop).get(f"/m/{shop.slug}/orders/{first.order_id}/").content.decode()
+    assert "Please settle it with the customer." in page
+    second.refresh_from_db()
+    assert second.refund_reserved_minor == 0
+
+
+def test_a_later_try_that_succeeds_ends_it(shop: Shop, accounts: list[PlatformAccount]) -> None:
+    first, second, _third = attempts(shop, accounts)
+    succeed(first)
+    succeed(second, at=LATER)
+    run()
+    finish(Refund.objects.get(), Outcome.FAILED)
+    later = LATER + ASKED_BACK_AGAIN[0]
+    run(now=later)
+    finish(Refund.objects.latest("pk"))
+    assert run(now=later + timedelta(days=30)) == 0
+    second.refresh_from_db()
+    assert second.refunded_minor == second.amount_minor
+    page = client_of(shop).get(f"/m/{shop.slug}/orders/{first.order_id}/").content.decode()
+    assert "¥500.00 went back by itself." in page
 
 
 def test_of_three_payments_one_stays(shop: Shop, accounts: list[PlatformAccount]) -> None:
@@ -285,8 +331,7 @@ def test_pages_say_who_made_it(shop: Shop, accounts: list[PlatformAccount]) -> N
     succeed(second, at=LATER)
     run()
     refund = Refund.objects.get()
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(shop["owner"])
+    client = client_of(shop)
     pages = {
         name: client.get(f"/m/{shop.slug}/{path}").content.decode()
         for name, path in (

@@ -194,7 +194,7 @@ class TestList:
         for _round in range(2):
             for _refund in range(3):
                 ask(shop, payment, 100)
-            with django_assert_num_queries(9) as queries:
+            with django_assert_num_queries(10) as queries:
                 client.get(url("refund_list", shop))
             counts.append(len(queries))
         assert counts[0] == counts[1]

@@ -2,6 +2,7 @@
 
 from apps.refunds.views.asking import refund_create
 from apps.refunds.views.refunds import refund_ask, refund_cancel, refund_detail, refund_list
+from apps.refunds.views.requests import request_answer, request_list, request_settings
 from apps.refunds.views.rules import rule_edit
 
 __all__ = [
@@ -10,5 +11,8 @@ __all__ = [
     "refund_create",
     "refund_detail",
     "refund_list",
+    "request_answer",
+    "request_list",
+    "request_settings",
     "rule_edit",
 ]

@@ -116,6 +116,7 @@ def _render_form(
         "form": form,
         "left": left,
         "paid": payment.state == PaymentState.SUCCEEDED,
+        "known_there": payment.is_known_there,
         "refunds": refunds_of(payment),
         # A wrong amount has its sentence at the field already.
         "says": {}

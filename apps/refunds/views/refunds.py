@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.approvals.selectors import decisions_of, members_who_may
 from apps.core import clock
-from apps.core.htmx import render_page
+from apps.core.htmx import render_page, wants_fragment
 from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.selectors import list_stores
@@ -20,6 +20,7 @@ from apps.refunds.path import path_of
 from apps.refunds.selectors import (
     RefundFilters,
     answer_of,
+    count_open_requests,
     get_refund,
     has_refunds,
     page_refunds,
@@ -66,6 +67,7 @@ def refund_list(request: MerchantRequest) -> HttpResponse:
         "chips": chips,
         "any_refunds": bool(page.rows) or has_refunds(),
         "many_stores": len(stores) > 1,
+        "open_requests": 0 if wants_fragment(request) else count_open_requests(),
         # Only the newest page changes by itself: what stands on older ones would slide away under the reader.
         "live": not (request.GET.get("after") or request.GET.get("before")),
     }
@@ -121,7 +123,7 @@ def refund_cancel(request: MerchantRequest, refund_id: int) -> HttpResponse:
         context = {
             "refund": refund,
             "facts": [
-                (_("Store"), named(refund.store)),
+                (_("Store"), named(refund.store) if refund.store else _("No store")),
                 (_("Payment number"), refund.payment.order_no),
                 (_("Reason"), refund.shown_reason),
             ],
