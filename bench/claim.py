@@ -28,8 +28,9 @@ from apps.platforms.models import PlatformAccount
 from bench.frame.database import own_database
 from bench.frame.result import Options, Result, middle_pair, peak_rss_mb, say, spread
 
-#: The target: times what it costs among few rows.
-MOST = 1.5
+#: The target: times what it costs among few rows, of which there are a thousand times as many. The same is not 1.0: an index of
+#: a million is one level deeper, and nothing of it lies in the processor's cache.
+MOST = 2.0
 FEW = 1000
 #: Fewer rows than this PostgreSQL rightly reads through, so that their plans tell nothing.
 TELLING = 100_000

@@ -22,6 +22,7 @@ from django.core.wsgi import get_wsgi_application
 _wsgi = WSGIMiddleware(cast("Any", get_wsgi_application()), workers=settings.WEB_THREADS)
 
 # Needs the models, so after the application was set up.
+from apps.core.tenancy import stand_outside  # noqa: E402
 from apps.merchants.streams import live_stream  # noqa: E402
 
 _STREAM = re.compile(r"^/m/(?P<slug>[^/]+)/live$")
@@ -29,6 +30,9 @@ _STREAM = re.compile(r"^/m/(?P<slug>[^/]+)/live$")
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Streams to ``live_stream``, the server's life cycle and all other requests to Django."""
+    # The rest of a large body is read where its view asks for it, in the merchant's scope: asyncio keeps that context with the
+    # socket's reader, and all later requests of the connection would begin in it.
+    stand_outside()
     if scope["type"] == "http" and scope["method"] == "GET" and _STREAM.match(scope["path"]):
         await live_stream(scope, receive, send)
     else:

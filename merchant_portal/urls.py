@@ -14,6 +14,7 @@ back_office = [
     path("approvals/", include("apps.approvals.urls")),
     path("ledger/", include("apps.ledger.urls")),
     path("statements/", include("apps.reconciliation.statement_urls")),
+    path("money/", include("apps.statements.money_urls")),
     path("reconciliation/", include("apps.reconciliation.urls")),
     path("", include("apps.operations.office_urls")),
     path("", include("apps.checkout.office_urls")),

@@ -37,7 +37,7 @@ class NotAllowed(Exception):
 
 
 class Stale(Exception):
-    """The approval is no longer pending, or what it confirms was changed meanwhile (it is void then)."""
+    """The approval is no longer pending, or what it confirms was changed or lapsed meanwhile (it is void then)."""
 
 
 def request_approval(
@@ -96,8 +96,22 @@ def _end(
     live.publish(kind="approval", subject_id=approval.pk, store_id=approval.store_id)
 
 
+def hold_approval(approval_id: int) -> Approval | None:
+    """The approval with its row locked until the transaction ends, after what its subject holds; None where there is none.
+
+    Whoever locks an approval does it here: the subject's locks first, then the approval, then the subject's own row.
+    """
+    asked = Approval.objects.filter(pk=approval_id).first()
+    if asked is None:
+        return None
+    subject_for(asked.subject_kind).hold(asked.subject_id)
+    found: Approval | None = Approval.objects.select_for_update().filter(pk=approval_id).first()
+    return found
+
+
 def _locked(approval_id: int) -> Approval:
-    approval = Approval.objects.visible().select_for_update().filter(pk=approval_id).first()
+    visible = Approval.objects.visible().filter(pk=approval_id).exists()
+    approval = hold_approval(approval_id) if visible else None
     if approval is None or approval.state != ApprovalState.PENDING:
         raise Stale("no longer pending")
     return approval
@@ -122,12 +136,17 @@ def _decide(
         raise NotAllowed("permission")
     if Decision.objects.filter(approval=approval, member=member).exists():
         raise NotAllowed("already_decided")
-    today = subject_for(approval.subject_kind).digest(approval.subject_id)
+    subject = subject_for(approval.subject_kind)
+    today = subject.digest(approval.subject_id)
     if now >= approval.expires_at:
         _end(approval, state=ApprovalState.EXPIRED, reason="expired", actor=actor, now=now)
         return approval
     if today != bytes(approval.digest) or digest != today:
         _end(approval, state=ApprovalState.VOIDED, reason="changed", actor=actor, now=now)
+        return approval
+    lapsed = subject.lapsed(approval.subject_id) if approved else ""
+    if lapsed:
+        _end(approval, state=ApprovalState.VOIDED, reason=lapsed, actor=actor, now=now)
         return approval
     Decision.objects.create(
         approval=approval,
@@ -173,8 +192,8 @@ def decide(
 ) -> Approval:
     """One member's yes or no to what ``digest`` describes (as it was shown to the member).
 
-    Raises NotAllowed, and Stale when the approval was no longer pending, was past its time, or no longer describes
-    its subject; in the last two cases it is ended and what it reserved released.
+    Raises NotAllowed, NotNow, and Stale when the approval was no longer pending, was past its time, no longer describes
+    its subject or has nothing to confirm any more; in all cases but the first it is ended and what it reserved released.
     """
     with transaction.atomic():
         approval = _decide(
@@ -198,7 +217,7 @@ def end_approval(
     *, approval_id: int, state: ApprovalState, reason: str, actor: Actor, now: datetime
 ) -> None:
     """End a pending approval without a decision (withdrawn, expired). Does nothing when it is over already."""
-    approval = Approval.objects.select_for_update().filter(pk=approval_id).first()
+    approval = hold_approval(approval_id)
     if approval is not None and approval.state == ApprovalState.PENDING:
         _end(approval, state=state, reason=reason, actor=actor, now=now)
 

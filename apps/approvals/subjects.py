@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +11,14 @@ from django.utils.functional import Promise
 
 from apps.approvals.models import Approval
 from apps.core.audit import Actor
+
+
+class NotNow(Exception):
+    """It cannot be decided at this moment, though it can soon. ``words``: why and when, in the reader's language."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +46,20 @@ class ApprovalSubject(ABC):
     @abstractmethod
     def digest(self, subject_id: int) -> bytes:
         """SHA-256 over what is to be confirmed, as it is now; unequal to the stored one means it was changed."""
+
+    def hold(self, subject_id: int) -> None:  # noqa: B027  # most subjects need nothing held
+        """Take the locks that must come before the approval's own row, so that everybody takes them in one order."""
+
+    def lapsed(self, subject_id: int) -> str:
+        """Why there is nothing to confirm any more though what was signed is the same: a code for ``void``, "" while there is.
+
+        Asked when somebody confirms, with what ``hold`` holds. Raises NotNow where that is not known at the moment.
+        """
+        return ""
+
+    def endings(self, approvals: Collection[Approval]) -> Mapping[int, str]:
+        """Why each of these ended without a decision, in the reader's words, by id; left out where the state says it all."""
+        return {}
 
     @abstractmethod
     def execute(self, approval: Approval, *, actor: Actor, now: datetime) -> None:

@@ -31,7 +31,7 @@ from apps.approvals.selectors import (
     waiting_for_others,
 )
 from apps.approvals.services import NotAllowed, Stale, decide
-from apps.approvals.subjects import subject_for
+from apps.approvals.subjects import NotNow, subject_for
 from apps.core import clock
 from apps.core.htmx import render_page
 from apps.merchants.access import MerchantRequest, merchant_view
@@ -73,7 +73,27 @@ def _step_up_url(request: MerchantRequest) -> str:
     return f"{reverse(name)}?{urlencode({'next': request.path})}"
 
 
-def _row(approval: Approval, decisions: list[Decision]) -> dict[str, Any]:
+def _ending(approval: Approval) -> str:
+    """Why it ended without a decision; "" where its state says it all."""
+    if approval.state not in {ApprovalState.VOIDED, ApprovalState.EXPIRED}:
+        return ""
+    return subject_for(approval.subject_kind).endings([approval]).get(approval.pk, "")
+
+
+def _endings(approvals: list[Approval]) -> dict[int, str]:
+    """The same of many, by id; one query a kind."""
+    by_kind: dict[str, list[Approval]] = {}
+    for approval in approvals:
+        if approval.state in {ApprovalState.VOIDED, ApprovalState.EXPIRED}:
+            by_kind.setdefault(approval.subject_kind, []).append(approval)
+    return {
+        pk: words
+        for kind, ended in by_kind.items()
+        for pk, words in subject_for(kind).endings(ended).items()
+    }
+
+
+def _row(approval: Approval, decisions: list[Decision], ending: str = "") -> dict[str, Any]:
     return {
         "approval": approval,
         "label": subject_for(approval.subject_kind).label,
@@ -81,6 +101,7 @@ def _row(approval: Approval, decisions: list[Decision]) -> dict[str, Any]:
         "reason": approval.summary.get("reason", ""),
         "number": approval.summary.get("order_no", ""),
         "deciders": ", ".join(row.member.display_name for row in decisions),
+        "ending": ending,
     }
 
 
@@ -89,12 +110,15 @@ def _row(approval: Approval, decisions: list[Decision]) -> dict[str, Any]:
 def approval_list(request: MerchantRequest) -> HttpResponse:
     """What waits for the member, what waits for others, what was decided lately."""
     who: dict[str, Any] = {"member": request.member, "permissions": request.permissions}
-    decided = recently_decided(**who, now=clock.now())
+    decided = list(recently_decided(**who, now=clock.now()))
+    endings = _endings(decided)
     context = {
         "mine": [_row(row, []) for row in waiting_for(**who).select_related("requested_by")],
         "others": [_row(row, []) for row in waiting_for_others(**who)],
         # Their decisions are loaded together with them.
-        "decided": [_row(row, list(row.decisions.all())) for row in decided],
+        "decided": [
+            _row(row, list(row.decisions.all()), endings.get(row.pk, "")) for row in decided
+        ],
     }
     return render_page(request, "approvals/approval_list.html", context, partial="approvals")
 
@@ -119,10 +143,13 @@ def _decided(
     except NotAllowed as refused:
         messages.error(request, str(_NOT_ALLOWED[refused.reason]))
         return
+    except NotNow as refused:
+        messages.warning(request, refused.words)
+        return
     except Stale:
         approval.refresh_from_db(fields=["state"])
         words = _STALE.get(approval.state, _STALE[ApprovalState.VOIDED])
-        messages.warning(request, str(words))
+        messages.warning(request, _ending(approval) or str(words))
         return
     if not approved:
         messages.success(request, _("Refused. The person who asked sees your reason."))
@@ -190,6 +217,7 @@ def approval_detail(request: MerchantRequest, approval_id: int) -> HttpResponse:
         "digest": digest,
         "changed": pending and digest != bytes(approval.digest).hex(),
         "decisions": decisions,
+        "ending": _ending(approval) if may_see else "",
         "pending": pending,
         "overdue": pending and now >= approval.expires_at,
         "is_requester": is_requester,

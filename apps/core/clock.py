@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 
 #: The zone of every business day, screen and file. China has one zone and no summer time.
 CHINA = ZoneInfo("Asia/Shanghai")
+#: Days that people type outside of these are slips of the keyboard.
+EARLIEST = date(2000, 1, 1)
+LATEST = date(2099, 12, 31)
 
 
 def now() -> datetime:

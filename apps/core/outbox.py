@@ -20,7 +20,12 @@ from apps.core.models import Due
 LEASE = timedelta(seconds=90)
 #: Downloading and matching a large bill takes longer than asking a question.
 LONG_LEASE = timedelta(minutes=15)
-LONG_TASKS = ("statements.fetch", "statements.sweep", "reconciliation.run")
+LONG_TASKS = (
+    "statements.fetch",
+    "statements.sweep",
+    "reconciliation.run",
+    "reconciliation.write_day_files",
+)
 #: Waits after the first, second, … failure; the last repeats.
 BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600)
 

@@ -57,14 +57,15 @@ def _cursor() -> CursorWrapper:
     )
 
 
-class Loading(Generic[M]):
-    """A statement that brings instances of a model: ``{columns}`` in it stands for the model's columns."""
+class Columns(Generic[M]):
+    """A model's columns in a statement that brings several models' at once: ``text`` names them, ``read`` makes the instance."""
 
-    def __init__(self, model: type[M], statement: str) -> None:
+    def __init__(self, model: type[M], alias: str = "") -> None:
         fields: Sequence[Any] = model._meta.concrete_fields  # noqa: SLF001  # public in all but its name
         self._model = model
         self._names = [field.attname for field in fields]
-        self._statement = statement.format(columns=", ".join(field.column for field in fields))
+        before = f"{alias}." if alias else ""
+        self.text = ", ".join(f"{before}{field.column}" for field in fields)
         # What the database gives in another form than the model holds it in: JSON comes as text.
         self._readers = [
             (place, field.from_db_value)
@@ -72,12 +73,25 @@ class Loading(Generic[M]):
             if hasattr(field, "from_db_value")
         ]
 
-    def first(self, values: Values) -> M | None:
-        """The instance in the first row, or None."""
-        row = first(self._statement, values)
-        if row is None:
-            return None
-        read = list(row)
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def read(self, values: Sequence[Any]) -> M:
+        """The instance of these values, in the columns' order."""
+        read = list(values)
         for place, reader in self._readers:
             read[place] = reader(read[place], None, connections[DEFAULT_DB_ALIAS])
         return self._model.from_db(DEFAULT_DB_ALIAS, self._names, read)
+
+
+class Loading(Generic[M]):
+    """A statement that brings instances of a model: ``{columns}`` in it stands for the model's columns."""
+
+    def __init__(self, model: type[M], statement: str) -> None:
+        self._columns = Columns(model)
+        self._statement = statement.format(columns=self._columns.text)
+
+    def first(self, values: Values) -> M | None:
+        """The instance in the first row, or None."""
+        row = first(self._statement, values)
+        return None if row is None else self._columns.read(row)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +183,67 @@ STATES: Mapping[str, State] = {
     "statement.failed": State(
         label=_("Failed, will try again"), icon="alert-triangle", tone="wait"
     ),
+    "upload.waiting": State(
+        label=_("Waiting its turn"),
+        icon="hourglass",
+        tone="wait",
+        hint=_("A worker takes it up within seconds."),
+    ),
+    "upload.running": State(label=_("Being imported"), icon="loader", tone="info"),
+    "upload.same": State(
+        label=_("Is here already"), icon="equal", tone="quiet", hint=_("Nothing changed.")
+    ),
+    "upload.refused": State(
+        label=_("Refused"),
+        icon="ban",
+        tone="bad",
+        hint=_("Nothing of it was stored but the file itself. The day stays as it was."),
+    ),
+    "upload.cancelled": State(
+        label=_("Cancelled"), icon="x", tone="quiet", hint=_("Nothing of it was stored.")
+    ),
+    "change.added": State(label=_("New row"), icon="plus", tone="ok"),
+    "change.removed": State(label=_("Row gone"), icon="minus", tone="bad"),
+    "change.changed": State(label=_("Changed row"), icon="pencil", tone="wait"),
+    # settlements
+    "settlement.arrived": State(
+        label=_("Arrived"),
+        icon="circle-check",
+        tone="ok",
+        hint=_("It is on the bank statement and booked."),
+    ),
+    "settlement.on_its_way": State(
+        label=_("On its way"),
+        icon="hourglass",
+        tone="info",
+        hint=_("The platform pays it out; its day has not passed yet."),
+    ),
+    "settlement.unseen": State(
+        label=_("Not seen yet"),
+        icon="eye-off",
+        tone="wait",
+        hint=_("It should have arrived. Upload the bank statement of that day to see it."),
+    ),
+    "settlement.overdue": State(
+        label=_("Overdue"),
+        icon="alert-triangle",
+        tone="bad",
+        hint=_("Its day has passed and the bank statement does not show it."),
+    ),
+    "settlement.held": State(
+        label=_("Held back"),
+        icon="lock",
+        tone="ask",
+        hint=_(
+            "It is paid out later, together with other days, or a person does not expect it for now."
+        ),
+    ),
+    "settlement.nothing": State(
+        label=_("Nothing to pay"),
+        icon="minus",
+        tone="quiet",
+        hint=_("Payments, refunds and fees of this day come to nothing."),
+    ),
     "running": _RUNNING,
     "done": _DONE,
     "balanced": State(
@@ -200,6 +262,60 @@ STATES: Mapping[str, State] = {
     "open": State(label=_("Open"), icon="circle-dot", tone="wait"),
     "explained": State(label=_("Explained"), icon="notes", tone="info"),
     "resolved": State(label=_("Resolved"), icon="checks", tone="ok"),
+    # days in the calendar
+    "calendar.needs": State(
+        label=_("Needs somebody"),
+        icon="alert-triangle",
+        tone="bad",
+        hint=_("Some rows do not match and need a look."),
+    ),
+    "calendar.waiting": State(
+        label=_("Bill still to come"),
+        icon="hourglass",
+        tone="wait",
+        hint=_("A bill is not here yet, or is just being matched. The portal goes on by itself."),
+    ),
+    "calendar.matched": State(
+        label=_("Matched"),
+        icon="circle-check",
+        tone="ok",
+        hint=_("Every row of the bills is matched or explained."),
+    ),
+    "calendar.closed": State(
+        label=pgettext_lazy("day state", "Closed"),
+        icon="lock",
+        tone="info",
+        hint=_("The books of this day are closed."),
+    ),
+    "calendar.closed_again": State(
+        label=_("Closed again"),
+        icon="lock",
+        tone="ask",
+        hint=_("The books of this day were opened again after a close, and closed anew."),
+    ),
+    "calendar.unexpected": State(label=_("No bill expected"), icon="minus", tone="quiet"),
+    "calendar.ahead": State(label=_("Not over yet"), icon="clock", tone="quiet"),
+    # business days
+    "day.open": State(
+        label=pgettext_lazy("day state", "Open"),
+        icon="circle-dot",
+        tone="quiet",
+        hint=_("Payments and bookings may still land on this day."),
+    ),
+    "day.closed": State(
+        label=pgettext_lazy("day state", "Closed"),
+        icon="lock",
+        tone="ok",
+        hint=_(
+            "Nothing lands on this day any more. What becomes known later counts on an open day."
+        ),
+    ),
+    "day.reopened": State(
+        label=_("Opened again"),
+        icon="lock-open",
+        tone="wait",
+        hint=_("It was closed and opened again. Closing it once more makes a new version."),
+    ),
     # the ledger
     "adjustment.waiting": State(
         label=_("Waiting for confirmation"),

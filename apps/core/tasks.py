@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 #: Most rows one relay round hands out; the next round comes a second later.
 RELAY_LIMIT = 400
 #: Most rows of one round of a batch task.
-ROUND_LIMIT = 500
+ROUND_LIMIT = 1000
 #: Seconds for which one message goes on with further rounds; then other work has its turn.
 ROUNDS_SECONDS = 20
 

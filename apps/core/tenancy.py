@@ -49,6 +49,14 @@ class Scope:
 _current: ContextVar[Scope | None] = ContextVar("merchant_scope", default=None)
 
 
+def stand_outside() -> None:
+    """Stand in no scope, whatever context this was begun in; for the beginning of a request's own task.
+
+    A scope that leaks into a request is worse than none: ``enter_scope`` would take it for its own and not tell the database.
+    """
+    _current.set(None)
+
+
 def current_scope() -> Scope:
     """The active scope. Raises NoScope."""
     scope = _current.get()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from apps.core import audit
+from apps.core.encryption import CannotOpen
 from apps.core.tenancy import current_merchant_id
 from apps.ledger.selectors import (
     adjustment_without_entry,
@@ -17,6 +18,9 @@ from apps.ledger.selectors import (
     trial_balance_over,
 )
 from apps.ledger.subjects import subjects
+from apps.reconciliation.models import DayFile
+from apps.reconciliation.services import FileDamaged, verify_file
+from apps.statements.selectors.money import money_not_explained, payout_without_money
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +53,36 @@ UNPOSTED = """
 SELECT kind || ' ' || id, 'moved ' || moved || ' fen, the journal holds ' || COALESCE(booked::text, 'nothing')
 FROM (
     SELECT 'payment' AS kind, p.id, p.amount_minor AS moved, (
-        SELECT sum(g.amount_minor) FROM ledger_journalentry e
+        SELECT sum(CASE WHEN e.kind LIKE '%%.undone%%' THEN -g.amount_minor ELSE g.amount_minor END)
+        FROM ledger_journalentry e
         JOIN ledger_posting g ON g.merchant_id = e.merchant_id AND g.entry_id = e.id AND g.amount_minor > 0
-        WHERE e.merchant_id = p.merchant_id AND e.kind = 'payment'
-          AND e.subject_kind = 'payment' AND e.subject_id = p.id) AS booked
+        WHERE e.merchant_id = p.merchant_id AND e.subject_kind = 'payment' AND e.subject_id = p.id) AS booked
     FROM payments_payment p WHERE p.merchant_id = %(merchant)s AND p.state = 'succeeded'
     UNION ALL
     SELECT 'refund', r.id, r.amount_minor, (
-        SELECT sum(g.amount_minor) FROM ledger_journalentry e
+        SELECT sum(CASE WHEN e.kind LIKE '%%.undone%%' THEN -g.amount_minor ELSE g.amount_minor END)
+        FROM ledger_journalentry e
         JOIN ledger_posting g ON g.merchant_id = e.merchant_id AND g.entry_id = e.id AND g.amount_minor > 0
-        WHERE e.merchant_id = r.merchant_id AND e.kind = 'refund'
-          AND e.subject_kind = 'refund' AND e.subject_id = r.id)
+        WHERE e.merchant_id = r.merchant_id AND e.subject_kind = 'refund' AND e.subject_id = r.id)
     FROM refunds_refund r WHERE r.merchant_id = %(merchant)s AND r.state = 'succeeded'
 ) facts WHERE booked IS DISTINCT FROM moved ORDER BY kind, id LIMIT 1
 """
 
+# What was taken back has an entry that undoes it; then there is one more of the others only if it happened after all.
 STRAY = """
 SELECT 'journal entry ' || e.id, e.kind || ' of ' || e.subject_kind || ' ' || e.subject_id || ', which did not happen'
 FROM ledger_journalentry e
-LEFT JOIN payments_payment p ON e.subject_kind = 'payment' AND p.merchant_id = e.merchant_id
-      AND p.id = e.subject_id AND p.state = 'succeeded' AND p.booked_date = e.booked_date
-LEFT JOIN refunds_refund r ON e.subject_kind = 'refund' AND r.merchant_id = e.merchant_id
-      AND r.id = e.subject_id AND r.state = 'succeeded' AND r.booked_date = e.booked_date
-WHERE e.merchant_id = %(merchant)s AND e.kind IN ('payment', 'refund') AND p.id IS NULL AND r.id IS NULL
+LEFT JOIN payments_payment p ON e.subject_kind = 'payment' AND p.merchant_id = e.merchant_id AND p.id = e.subject_id
+LEFT JOIN refunds_refund r ON e.subject_kind = 'refund' AND r.merchant_id = e.merchant_id AND r.id = e.subject_id
+WHERE e.merchant_id = %(merchant)s AND e.subject_kind IN ('payment', 'refund')
+  AND (p.state = 'succeeded' AND p.booked_date = e.booked_date) IS NOT TRUE
+  AND (r.state = 'succeeded' AND r.booked_date = e.booked_date) IS NOT TRUE
+  AND (
+    SELECT bool_or(o.kind LIKE '%%.undone%%') AND sum(CASE WHEN o.kind LIKE '%%.undone%%' THEN -1 ELSE 1 END)
+           = CASE WHEN COALESCE(p.state, r.state) = 'succeeded' THEN 1 ELSE 0 END
+    FROM ledger_journalentry o
+    WHERE o.merchant_id = e.merchant_id AND o.subject_kind = e.subject_kind AND o.subject_id = e.subject_id
+  ) IS NOT TRUE
 ORDER BY e.id LIMIT 1
 """
 
@@ -91,6 +102,93 @@ LEFT JOIN reconciliation_difference d ON d.merchant_id = r.merchant_id AND d.run
 WHERE r.merchant_id = %(merchant)s
 GROUP BY r.id HAVING COALESCE(sum(d.gap_minor), 0) <> r.their_net_minor - r.our_net_minor
 ORDER BY r.id LIMIT 1
+"""
+
+
+CLOSES = """
+SELECT 'closing ' || c.day || ' version ' || c.version,
+    'kept ' || c.payment_count || ' payments of ' || c.payment_minor || ' fen and ' || c.refund_count || ' refunds of '
+    || c.refund_minor || ' fen, the rows say ' || COALESCE(p.rows, 0) || ' of ' || COALESCE(p.minor, 0) || ' and '
+    || COALESCE(r.rows, 0) || ' of ' || COALESCE(r.minor, 0) || '; ' || c.entry_count || ' entries of ' || c.debit_minor
+    || ' fen, the journal ' || COALESCE(e.rows, 0) || ' of ' || COALESCE(e.debit, 0) || ', fees ' || c.fee_minor || ' and '
+    || COALESCE(e.fees, 0)
+FROM reconciliation_dayclose c
+JOIN ledger_businessday b ON b.merchant_id = c.merchant_id AND b.day = c.day AND b.is_closed AND b.version = c.version
+LEFT JOIN (
+    SELECT booked_date, count(*) AS rows, sum(amount_minor) AS minor FROM payments_payment
+    WHERE merchant_id = %(merchant)s AND state = 'succeeded' GROUP BY booked_date
+) p ON p.booked_date = c.day
+LEFT JOIN (
+    SELECT booked_date, count(*) AS rows, sum(amount_minor) AS minor FROM refunds_refund
+    WHERE merchant_id = %(merchant)s AND state = 'succeeded' GROUP BY booked_date
+) r ON r.booked_date = c.day
+LEFT JOIN (
+    SELECT j.booked_date, count(DISTINCT j.id) AS rows, sum(g.amount_minor) FILTER (WHERE g.amount_minor > 0) AS debit,
+        sum(g.amount_minor) FILTER (WHERE a.purpose = 'fees') AS fees
+    FROM ledger_journalentry j
+    JOIN ledger_posting g ON g.merchant_id = j.merchant_id AND g.entry_id = j.id
+    JOIN ledger_account a ON a.merchant_id = g.merchant_id AND a.id = g.account_id
+    WHERE j.merchant_id = %(merchant)s GROUP BY j.booked_date
+) e ON e.booked_date = c.day
+WHERE c.merchant_id = %(merchant)s AND (
+    (c.payment_count, c.payment_minor) IS DISTINCT FROM (COALESCE(p.rows, 0), COALESCE(p.minor, 0))
+    OR (c.refund_count, c.refund_minor) IS DISTINCT FROM (COALESCE(r.rows, 0), COALESCE(r.minor, 0))
+    OR (c.entry_count, c.debit_minor) IS DISTINCT FROM (COALESCE(e.rows, 0), COALESCE(e.debit, 0))
+    OR c.fee_minor <> COALESCE(e.fees, 0))
+ORDER BY c.day LIMIT 1
+"""
+
+UNCLOSED = """
+SELECT 'business day ' || b.day, 'is closed with version ' || b.version || ', which nobody closed'
+FROM ledger_businessday b
+LEFT JOIN reconciliation_dayclose c ON c.merchant_id = b.merchant_id AND c.day = b.day AND c.version = b.version
+WHERE b.merchant_id = %(merchant)s AND (b.is_closed OR b.version > 0) AND c.id IS NULL ORDER BY b.day LIMIT 1
+"""
+
+
+def _damaged_file() -> str:
+    for file in DayFile.objects.order_by("pk").iterator(chunk_size=500):
+        try:
+            verify_file(file)
+        except (CannotOpen, FileDamaged) as error:
+            return f"file {file.pk} ({file.filename}), {error}"
+    return ""
+
+
+ADJUSTED = """
+SELECT 'difference ' || d.id, 'says that ' || d.adjusted_minor || ' fen were booked for it, its resolutions say ' || s.booked
+FROM reconciliation_difference d
+JOIN reconciliation_reconciliationrun r ON r.merchant_id = d.merchant_id AND r.id = d.run_id AND r.is_current
+JOIN LATERAL (
+    SELECT COALESCE(sum(booked_minor), 0) AS booked FROM reconciliation_resolution
+    WHERE merchant_id = d.merchant_id AND account_id = r.account_id AND day = r.day AND identity = d.identity
+      AND state IN ('done', 'superseded')
+) s ON s.booked <> d.adjusted_minor
+WHERE d.merchant_id = %(merchant)s ORDER BY d.id LIMIT 1
+"""
+
+UNTOLD = """
+SELECT 'resolution ' || max(s.id), 'booked ' || sum(s.booked_minor) || ' fen on ' || s.day || ', which the run that counts does not tell'
+FROM reconciliation_resolution s
+JOIN reconciliation_reconciliationrun r
+  ON r.merchant_id = s.merchant_id AND r.account_id = s.account_id AND r.day = s.day AND r.is_current
+WHERE s.merchant_id = %(merchant)s AND s.state IN ('done', 'superseded') AND NOT EXISTS (
+    SELECT FROM reconciliation_difference d
+    WHERE d.merchant_id = s.merchant_id AND d.run_id = r.id AND d.identity = s.identity)
+GROUP BY s.account_id, s.day, s.identity HAVING sum(s.booked_minor) <> 0 ORDER BY max(s.id) LIMIT 1
+"""
+
+RESOLVED = """
+SELECT 'resolution ' || s.id, 'says that ' || s.booked_minor || ' fen were booked, its adjustment says ' || l.booked
+FROM reconciliation_resolution s
+JOIN ledger_adjustment a ON a.merchant_id = s.merchant_id AND a.id = s.adjustment_id AND a.state = 'posted'
+JOIN LATERAL (
+    SELECT COALESCE(sum(l.amount_minor), 0) AS booked FROM ledger_adjustmentline l
+    JOIN ledger_account c ON c.merchant_id = l.merchant_id AND c.id = l.account_id
+    WHERE l.merchant_id = a.merchant_id AND l.adjustment_id = a.id
+      AND c.purpose = 'receivable' AND c.subject_id = s.account_id
+) l ON l.booked <> s.booked_minor
+WHERE s.merchant_id = %(merchant)s ORDER BY s.id LIMIT 1
 """
 
 
@@ -116,6 +214,14 @@ CHECKS: dict[str, Callable[[], str]] = {
     "what is in the journal moved": lambda: _first(STRAY),
     "an order is paid if a payment of it is": lambda: _first(ORDERS),
     "differences explain the gap of their run": lambda: _first(RUNS),
+    "closed days hold what their closing says": lambda: _first(CLOSES),
+    "closed days were closed by somebody": lambda: _first(UNCLOSED),
+    "files of closed days are as they were written": _damaged_file,
+    "differences say what was booked for them": lambda: _first(ADJUSTED),
+    "what is booked for a difference is told by its day": lambda: _first(UNTOLD),
+    "resolutions say what their adjustments booked": lambda: _first(RESOLVED),
+    "payouts agree with their bank lines, settlements and entries": payout_without_money,
+    "where the money is adds up to the receivables": money_not_explained,
     "the audit trail is unchanged since it was sealed": _broken_seal,
 }
 

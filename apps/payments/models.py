@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
 from apps.merchants.models import Store, Terminal
+from apps.platforms.gateway import Platform
 from apps.platforms.models import PlatformAccount, PlatformChoice
 from apps.qrcodes.models import QRCode
 
@@ -16,7 +18,7 @@ class Source(models.TextChoices):
     """Where a payment or refund began."""
 
     PORTAL = "portal", _("Here")
-    PLATFORM = "platform", _("At the platform")
+    PLATFORM = "platform", _("Outside the portal")
 
 
 class OrderState(models.TextChoices):
@@ -38,14 +40,20 @@ class PaymentState(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
+#: How a number begins that the portal made for a payment or refund that began at the platform: no platform knows it.
+MADE_UP = "OUT-"
+
 #: States from which a payment may still become paid or closed.
 OPEN_STATES = (PaymentState.CREATED, PaymentState.PENDING, PaymentState.UNKNOWN)
 
 
 class Order(MerchantScoped):
-    """What is to be paid. ``token`` is in the checkout's link; its ``Door`` is of kind ``order``."""
+    """What is to be paid. ``token`` is in the checkout's link; its ``Door`` is of kind ``order``.
 
-    store = ScopedForeignKey(Store)
+    One that began at the platform was paid there and has no door; it may belong to no store.
+    """
+
+    store = ScopedForeignKey(Store, null=True)
     code = ScopedForeignKey(QRCode, null=True)
     terminal = ScopedForeignKey(Terminal, null=True)
     #: The member who took the order at the till; None where the customer opened it.
@@ -57,6 +65,9 @@ class Order(MerchantScoped):
     currency = models.CharField(max_length=3, default="CNY")
     subject = models.CharField(max_length=120)
     note = models.CharField(max_length=120, default="")
+    #: As the code said when it was opened: the wallets that may pay it ([]: all), and the language of its pages ("": the payer's).
+    wallets = ArrayField(models.CharField(max_length=12), default=list, db_default=[])
+    language = models.CharField(max_length=10, default="", db_default="")
     state = models.CharField(max_length=8, choices=OrderState, default=OrderState.OPEN)
     source = models.CharField(max_length=8, choices=Source, default=Source.PORTAL)
     created_at = models.DateTimeField()
@@ -72,6 +83,14 @@ class Order(MerchantScoped):
             models.CheckConstraint(
                 condition=models.Q(amount_minor__gt=0), name="payments_order_amount"
             ),
+            models.CheckConstraint(
+                condition=models.Q(store__isnull=False) | models.Q(source="platform"),
+                name="payments_order_has_store",
+            ),
+        ]
+        indexes = [
+            # What a code's limits count.
+            models.Index(fields=["merchant_id", "code", "created_at"], name="payments_order_code"),
         ]
 
 
@@ -80,12 +99,14 @@ class Payment(MerchantScoped):
 
     ``refund_reserved_minor`` counts all refunds that are asked for, under way or done; it never passes the amount.
     ``refunded_minor`` counts those done. ``fee_minor`` is our estimate by the agreed rate until the bill says more.
-    ``created_at`` is also the ``began_at`` of every call about it. ``order_no_reversed`` and ``platform_trade_no_reversed`` serve search by the last digits: under row-level security only
+    ``created_at`` is also the ``began_at`` of every call about it. Of one that began at the platform, ``store`` is None unless
+    the merchant's rule names one, ``product`` is "" where the bill does not tell it, and ``order_no`` is the number of whoever
+    took it, or one that the portal made (see ``is_known_there``). ``order_no_reversed`` and ``platform_trade_no_reversed`` serve search by the last digits: under row-level security only
     plain text ranges may use an index.
     """
 
     order = ScopedForeignKey(Order, related_name="payments")
-    store = ScopedForeignKey(Store)
+    store = ScopedForeignKey(Store, null=True)
     code = ScopedForeignKey(QRCode, null=True)
     terminal = ScopedForeignKey(Terminal, null=True)
     account = ScopedForeignKey(PlatformAccount)
@@ -162,6 +183,10 @@ class Payment(MerchantScoped):
                 | models.Q(paid_at__isnull=False, booked_date__isnull=False),
                 name="payments_payment_paid_facts",
             ),
+            models.CheckConstraint(
+                condition=models.Q(store__isnull=False) | models.Q(source="platform"),
+                name="payments_payment_has_store",
+            ),
         ]
         indexes = [
             models.Index(fields=["merchant_id", "-created_at", "-id"], name="payments_created"),
@@ -179,3 +204,12 @@ class Payment(MerchantScoped):
             ),
             models.Index(fields=["merchant_id", "order"], name="payments_by_order"),
         ]
+
+    @property
+    def is_known_there(self) -> bool:
+        """Whether a refund can name it to the platform: not by a number that the portal made for what the bill names otherwise.
+
+        UnionPay goes by its own number.
+        """
+        made_up = self.source == Source.PLATFORM and self.order_no.startswith(MADE_UP)
+        return not made_up or (self.platform == Platform.UNIONPAY and bool(self.platform_trade_no))

@@ -70,6 +70,7 @@ def payment_ref(payment: Payment) -> PaymentRef:
         order_no=payment.order_no,
         began_at=payment.created_at,
         expires_at=payment.payable_until,
-        product=Product(payment.product),
+        # The bill may not tell how one that began at the platform was paid.
+        product=Product(payment.product or Product.DYNAMIC_QR),
         platform_trade_no=payment.platform_trade_no,
     )

@@ -35,11 +35,16 @@ _ACCOUNT = sql.Loading(
 )
 
 
-def accounts_serving(*, store_id: int) -> list[PlatformAccount]:
-    """The active accounts that serve a store, in the merchant's order of preference, then oldest first."""
+def accounts_serving(*, store_id: int | None) -> list[PlatformAccount]:
+    """The active accounts that serve a store, in the merchant's order of preference, then oldest first.
+
+    Without a store, as outside money may be, those that serve all stores.
+    """
+    active = PlatformAccount.objects.filter(is_active=True).order_by(*PREFERENCE)
+    if store_id is None:
+        return list(active.filter(all_stores=True))
     served = AccountStore.objects.filter(account_id=OuterRef("pk"), store_id=store_id)
-    active = PlatformAccount.objects.filter(is_active=True)
-    return list(active.filter(Q(all_stores=True) | Exists(served)).order_by(*PREFERENCE))
+    return list(active.filter(Q(all_stores=True) | Exists(served)))
 
 
 def account_for_barcode(*, store_id: int, wallet: Platform) -> PlatformAccount | None:

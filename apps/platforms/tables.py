@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from itertools import chain, islice
+from typing import IO, Final, Self
 
 from apps.core.clock import CHINA
 from apps.core.money import InvalidAmount, Money
 from apps.platforms import files
 from apps.platforms.gateway import (
+    BillReader,
+    BillRow,
     LineKind,
     ParsedStatement,
     StatementKind,
@@ -62,10 +66,8 @@ _OTHER_AMOUNTS: Final = (
 )  # fmt: skip
 #: Lines above the headings, at most: a title, the period, the shop.
 _PREAMBLE: Final = 50
-_LONGEST: Final = 64 * 1024 * 1024
 
 _TOTALS = re.compile(r"(合计|总计|小计|共计|总笔数|total\b|sum\b|#)", re.IGNORECASE)
-_REWRITTEN = re.compile(r"\d(?:\.\d+)?[Ee]\+?\d+")
 #: Looked for in this order: a row of type 退款 is a refund though 付款 may stand in it as well.
 _KINDS: Final = (
     (LineKind.REFUND, ("退", "撤销", "撤单", "冲正", "refund", "revoke", "cancel")),
@@ -115,9 +117,12 @@ def clean(cell: str) -> str:
     return cell.strip().lstrip("'`").strip()
 
 
-def look(content: bytes, *, rows: int = 5) -> Sample:
-    """The headings of a file and its first rows. Raises StatementUnreadable where there is nothing like a table."""
-    reader = _rows(content)
+def look(content: bytes | IO[bytes], *, rows: int = 5, is_bill: bool = True) -> Sample:
+    """The headings of a file and its first rows. Raises StatementUnreadable where there is nothing like a table.
+
+    ``is_bill``: a private wallet's bill is refused; other tables may hold the same words.
+    """
+    reader = _rows(content, is_bill=is_bill)
     for number, cells in reader:
         if number > _PREAMBLE:
             break
@@ -127,7 +132,8 @@ def look(content: bytes, *, rows: int = 5) -> Sample:
         if len(named) < 3 or len(set(named)) != len(named) or figures * 2 > len(named):
             continue
         found = []
-        for line, row in reader:
+        # Of a file of nothing but totals no more is looked at than that.
+        for line, row in islice(reader, files.MAX_BLANK):
             if _is_total(row):
                 continue
             found.append((line, tuple(row)))
@@ -145,35 +151,68 @@ def parse(
     business_date: date,
     period: tuple[datetime, datetime],
 ) -> ParsedStatement:
-    """Read a table by its column map; rows outside ``period`` are refused. Raises StatementUnreadable."""
-    reader = _rows(content)
-    headings, places = _find_headings(reader, columns)
-    lines: list[StatementLine] = []
-    previous: StatementUnreadable | None = None
-    for number, cells in reader:
-        if previous is not None:
-            raise previous
-        if _is_total(cells):
-            continue
-        row = _Row(number, cells, headings, places, columns)
-        if len(cells) < 1 + max(places.values()):
-            # In the last line it is the end of a file that was cut off.
-            previous = row.error("bad_row", "cells are missing", "at")
-            continue
-        lines.append(row.line(period))
-    if previous is not None:
-        raise StatementUnreadable("truncated", "the last line is cut off", line=previous.line)
-    used = set(places.values())
-    return ParsedStatement(
-        kind=StatementKind.TRADE,
-        business_date=business_date,
+    """Read a small table whole, see ``Reader``. Raises StatementUnreadable."""
+    return Reader(
+        content,
+        columns=columns,
         merchant_no=merchant_no,
-        lines=lines,
-        totals=StatementTotals(),
-        unknown_columns=tuple(
+        business_date=business_date,
+        period=period,
+    ).parsed()
+
+
+class Reader(BillReader):
+    """A table read by its column map; rows outside ``period`` are refused."""
+
+    def __init__(
+        self,
+        content: bytes | IO[bytes],
+        *,
+        columns: Mapping[str, str],
+        merchant_no: str,
+        business_date: date,
+        period: tuple[datetime, datetime],
+    ) -> None:
+        self.kind = StatementKind.TRADE
+        self.business_date = business_date
+        self.merchant_no = merchant_no
+        self._content = content
+        self._columns = columns
+        self._period = period
+
+    def rows(self) -> Iterator[BillRow]:
+        """The rows. Raises StatementUnreadable."""
+        reader = _rows(self._content)
+        headings, places = _find_headings(reader, self._columns)
+        used = set(places.values())
+        self.unknown_columns = tuple(
             heading for place, heading in enumerate(headings) if heading and place not in used
-        ),
-    )
+        )
+        width = 1 + max(places.values())
+        short: StatementUnreadable | None = None
+        totals = 0
+        for number, cells in reader:
+            if short is not None:
+                raise short
+            if _is_total(cells):
+                totals += 1
+                if totals > files.MAX_BLANK:
+                    raise StatementUnreadable("other_format", "nothing but totals", line=number)
+                continue
+            row = _Row(number, cells, headings, places, self._columns)
+            if cells == headings:
+                raise row.error("headings_twice", "the headings once more", "")
+            if len(cells) < width:
+                # In the last line it is the end of a file that was cut off.
+                short = row.error("bad_row", "cells are missing", "at")
+                continue
+            yield row.bill_row(self._period)
+        if short is not None:
+            raise StatementUnreadable("truncated", "the last line is cut off", line=short.line)
+
+    def totals(self) -> StatementTotals:
+        """Nothing that can be relied on: what stands under such a table is not documented."""
+        return StatementTotals()
 
 
 def read_rows(sample: Sample, columns: Mapping[str, str]) -> list[StatementLine]:
@@ -184,9 +223,43 @@ def read_rows(sample: Sample, columns: Mapping[str, str]) -> list[StatementLine]
         datetime.max.replace(tzinfo=CHINA),
     )
     return [
-        _Row(number, list(cells), list(sample.headings), places, columns).line(always)
+        _Row(number, list(cells), list(sample.headings), places, columns).bill_row(always).line()
         for number, cells in sample.rows
     ]
+
+
+def cells_of(content: bytes, columns: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """The cells of a table of any kind, by our names for its columns, each row with its line; rows of totals are left out.
+
+    ``columns``: the heading of each of our names, "" where the file has none. Raises StatementUnreadable.
+    """
+    reader = _rows(content, is_bill=False)
+    _headings, places = _find_headings(reader, columns, fields=frozenset(columns))
+    previous: StatementUnreadable | None = None
+    for number, cells in reader:
+        if previous is not None:
+            raise previous
+        if _is_total(cells):
+            continue
+        if len(cells) < 1 + max(places.values()):
+            # In the last line it is the end of a file that was cut off.
+            previous = StatementUnreadable("bad_row", "cells are missing", line=number)
+            continue
+        yield number, {field: cells[place] for field, place in places.items()}
+    if previous is not None:
+        raise StatementUnreadable("truncated", "the last line is cut off", line=previous.line)
+
+
+def sample_cells(
+    sample: Sample, columns: Mapping[str, str]
+) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """As ``cells_of``, of a sample. Raises StatementUnreadable."""
+    places = _places(sample.headings, sample.line, columns, fields=frozenset(columns))
+    for number, cells in sample.rows:
+        yield (
+            number,
+            {field: cells[place] if place < len(cells) else "" for field, place in places.items()},
+        )
 
 
 def guess(headings: Sequence[str]) -> dict[str, str]:
@@ -283,30 +356,61 @@ def write(lines: Iterable[StatementLine]) -> bytes:
     return b"\xef\xbb\xbf" + buffer.getvalue().encode()
 
 
-def _rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
+def _rows(content: bytes | IO[bytes], *, is_bill: bool = True) -> Iterator[tuple[int, list[str]]]:
     """The rows that hold anything, each with the number of its first line; cells are cleaned."""
-    if not content.strip():
-        raise StatementUnreadable("truncated", "the file is empty")
-    text = _text(_member(content))
-    files.refuse_personal(text[:4096])
-    first = next((line for line in text.splitlines() if line.count(",") + line.count("\t") > 1), "")
-    delimiter = "\t" if first.count("\t") > first.count(",") else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    number = 1
+    lines = _Lines(content, is_bill=is_bill)
+    delimiter = lines.delimiter()
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         for row in reader:
             cells = [clean(cell) for cell in row]
+            if len(cells) > files.MAX_COLUMNS:
+                raise StatementUnreadable("other_format", "too many columns", line=lines.began)
             if any(cells):
-                yield number, cells
-            number = reader.line_num + 1
+                yield lines.began, cells
+            lines.began = 0
     except csv.Error as error:
         cut = "end of data" in str(error)
         raise StatementUnreadable(
-            "truncated" if cut else "bad_row", "not a row of a table", line=number
+            "truncated" if cut else "bad_row", "not a row of a table", line=lines.began or None
         ) from error
 
 
-def _member(content: bytes) -> files.Member:
+class _Lines:
+    """The lines of a table as a CSV reader wants them; ``began`` is the number of the first line of the row being read."""
+
+    def __init__(self, content: bytes | IO[bytes], *, is_bill: bool = True) -> None:
+        self._lines = files.text_lines(_member(content))
+        self._head = list(islice(self._lines, _PREAMBLE))
+        if not self._head:
+            raise StatementUnreadable("truncated", "the file is empty")
+        for _number, line in self._head if is_bill else ():
+            files.refuse_personal(line)
+        self._source = chain(self._head, self._lines)
+        self.began = 0
+        self._length = 0
+
+    def delimiter(self) -> str:
+        """What stands between cells, as the first line says that has several."""
+        many = (line for _number, line in self._head if line.count(",") + line.count("\t") > 1)
+        first = next(many, "")
+        return "\t" if first.count("\t") > first.count(",") else ","
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        number, line = next(self._source)
+        if not self.began:
+            self.began, self._length = number, 0
+        self._length += len(line)
+        # A quote that is never closed would take the rest of the file for one cell.
+        if self._length > files.MAX_LINE:
+            raise StatementUnreadable("line_too_long", "a row without end", line=self.began)
+        return line + "\n"
+
+
+def _member(content: bytes | IO[bytes]) -> files.Member:
     found = [
         one for one in files.members(content) if not one.name or one.name.lower().endswith((".csv", ".txt", ".tsv"))
     ]  # fmt: skip
@@ -315,26 +419,16 @@ def _member(content: bytes) -> files.Member:
     return found[0]
 
 
-def _text(member: files.Member) -> str:
-    with member.open() as stream:
-        raw = stream.read(_LONGEST + 1)
-    if len(raw) > _LONGEST:
-        raise StatementUnreadable("too_large", "the file is too large when unpacked")
-    for encoding in files.ENCODINGS:
-        try:
-            return raw.decode(encoding).lstrip("\ufeff")
-        except UnicodeDecodeError:
-            continue
-    raise StatementUnreadable("other_format", "not text")
-
-
 def _is_total(cells: Sequence[str]) -> bool:
     first = next((cell for cell in cells if cell), "")
     return _TOTALS.match(first) is not None
 
 
 def _find_headings(
-    reader: Iterator[tuple[int, list[str]]], columns: Mapping[str, str]
+    reader: Iterator[tuple[int, list[str]]],
+    columns: Mapping[str, str],
+    *,
+    fields: Collection[str] = FIELDS,
 ) -> tuple[list[str], dict[str, int]]:
     wanted = [heading for heading in columns.values() if heading]
     best, line, closest = 0, 0, list[str]()
@@ -343,7 +437,7 @@ def _find_headings(
             break
         present = sum(heading in cells for heading in wanted)
         if present == len(wanted):
-            return cells, _places(cells, number, columns)
+            return cells, _places(cells, number, columns, fields=fields)
         if present > best:
             best, line, closest = present, number, cells
     if not best:
@@ -352,10 +446,16 @@ def _find_headings(
     raise StatementUnreadable("column_missing", "no such column", line=line, column=missing)
 
 
-def _places(headings: Sequence[str], line: int, columns: Mapping[str, str]) -> dict[str, int]:
+def _places(
+    headings: Sequence[str],
+    line: int,
+    columns: Mapping[str, str],
+    *,
+    fields: Collection[str] = FIELDS,
+) -> dict[str, int]:
     places = {}
     for field, heading in columns.items():
-        if field not in FIELDS or not heading:
+        if field not in fields or not heading:
             continue
         if heading not in headings:
             raise StatementUnreadable("column_missing", "no such column", line=line, column=heading)
@@ -387,8 +487,9 @@ class _Row:
     def identity(self, field: str) -> str:
         """A number that names something; a spreadsheet must not have rewritten it (4.2E+27)."""
         text = self.text(field)
-        if _REWRITTEN.fullmatch(text):
-            raise self.error("bad_row", "a spreadsheet has rewritten this number", field)
+        trouble = files.trouble_of_name(text)
+        if trouble:
+            raise self.error(trouble, "not a number as the platform writes it", field)
         return text
 
     def money(self, field: str) -> Money:
@@ -409,9 +510,9 @@ class _Row:
                 continue
         raise self.error("bad_row", "not a time", "at")
 
-    def kind(self, amount: Money) -> LineKind:
+    def kind(self, amount: int) -> LineKind:
         if "kind" not in self.places:
-            return LineKind.REFUND if amount.minor < 0 else LineKind.PAYMENT
+            return LineKind.REFUND if amount < 0 else LineKind.PAYMENT
         word = self.text("kind").lower()
         for kind, words in _KINDS:
             if any(one in word for one in words):
@@ -429,37 +530,42 @@ class _Row:
             return True
         raise self.error("unknown_word", "not a state that is known", "status")
 
-    def line(self, period: tuple[datetime, datetime]) -> StatementLine:
-        amount = self.money("amount")
+    def bill_row(self, period: tuple[datetime, datetime]) -> BillRow:
+        """The row as its columns say. Raises StatementUnreadable."""
+        amount = self.money("amount").minor
         at = self.moment()
         kind = self.kind(amount) if self.happened() else LineKind.OTHER
         if not period[0] <= at < period[1]:
             raise self.error("other_day", "a row of another day", "at")
-        if kind is LineKind.PAYMENT and amount.minor < 0:
+        if kind is LineKind.PAYMENT and amount < 0:
             raise self.error("bad_row", "a payment below zero", "amount")
         order_no, trade_no = self.identity("order_no"), self.identity("trade_no")
         if not order_no and not trade_no:
             raise self.error("bad_row", "the numbers are missing", "order_no" if "order_no" in self.places else "trade_no")  # fmt: skip
         refund = kind is LineKind.REFUND
-        fee_known = bool(self.text("fee"))
-        fee = Money(abs(self.money("fee").minor)) if fee_known else Money(0)
-        return StatementLine(
-            kind=kind,
+        fee = abs(self.money("fee").minor) if self.text("fee") else None
+        raw = {
+            heading: cell
+            for heading, cell in zip(self.headings, self.cells, strict=False)
+            if heading and cell
+        }
+        for heading, cell in raw.items():
+            if "\0" in cell:
+                raise StatementUnreadable("bad_row", "a character that no bill has", line=self.number, column=heading)  # fmt: skip
+        return BillRow(
             row=self.number,
+            kind=kind.value,
             order_no=order_no,
             refund_no=self.identity("refund_no") if refund else "",
             platform_trade_no=trade_no,
             platform_refund_no=self.identity("refund_trade_no") if refund else "",
-            amount=Money(abs(amount.minor)),
+            amount_minor=abs(amount),
             # Consoles show what is kept of a payment with either sign; a refund gives it back.
-            fee=-fee if refund else fee,
-            fee_known=fee_known,
-            occurred_at=at,
+            fee_minor=-fee if refund and fee else fee,
+            occurred_at=at.isoformat(sep=" "),
             status=self.text("status"),
             product=self.text("product"),
-            raw={
-                heading: cell
-                for heading, cell in zip(self.headings, self.cells, strict=False)
-                if heading and cell
-            },
+            flow_no="",
+            balance_minor=None,
+            raw=json.dumps(raw, ensure_ascii=False),
         )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, time
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.money import InvalidAmount, Money
+from apps.core.clock import EARLIEST, LATEST
+from apps.core.fields import FenField
+from apps.core.money import Money
 from apps.core.names import speaks_english
 from apps.payments.models import Source
 from apps.platforms.models import PlatformChoice
@@ -27,10 +29,6 @@ from apps.reports.selectors import (
     preset_dates,
 )
 
-#: Dates outside are slips of the keyboard.
-EARLIEST: Final = date(2000, 1, 1)
-LATEST: Final = date(2099, 12, 31)
-
 
 def too_many_words() -> str:
     """What to say when a searched number fits too much."""
@@ -38,27 +36,6 @@ def too_many_words() -> str:
         _("That fits more than %(count)d payments or refunds. Type more of the number.")
         % {"count": MAX_FOUND}
     )
-
-
-class YuanField(forms.CharField):
-    """An amount in yuan as typed; its clean value is whole fen, or None."""
-
-    default_error_messages = {
-        "amount": _("Enter an amount such as 12 or 12.50."),
-    }
-
-    def clean(self, value: Any) -> Any:
-        """Fen. Raises ValidationError."""
-        text = str(super().clean(value) or "").replace(",", "").replace("¥", "").strip()
-        if not text:
-            return None
-        try:
-            minor = Money.from_yuan(text).minor
-        except InvalidAmount as error:
-            raise forms.ValidationError(self.error_messages["amount"], code="amount") from error
-        if minor < 0:
-            raise forms.ValidationError(self.error_messages["amount"], code="amount")
-        return minor
 
 
 class TransactionFilterForm(forms.Form):
@@ -83,8 +60,8 @@ class TransactionFilterForm(forms.Form):
     source = forms.ChoiceField(
         label=_("Began"), required=False, choices=[("", _("Anywhere")), *Source.choices]
     )
-    amount_min = YuanField(label=_("Amount from (¥)"), required=False, max_length=20)
-    amount_max = YuanField(label=_("Amount to (¥)"), required=False, max_length=20)
+    amount_min = FenField(label=_("Amount from (¥)"), required=False, max_length=20)
+    amount_max = FenField(label=_("Amount to (¥)"), required=False, max_length=20)
 
     #: Shown at once; the others stand under "More filters".
     MAIN = ("q", "period", "date_from", "date_to", "kind", "state", "platform", "store")

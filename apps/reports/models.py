@@ -27,7 +27,8 @@ class Transaction(MerchantScoped):
     row_id = models.BigIntegerField()
     order_id = models.BigIntegerField()
     payment_id = models.BigIntegerField()
-    store_id = models.BigIntegerField()
+    #: None for what was taken outside the portal and belongs to no store.
+    store_id = models.BigIntegerField(null=True)
     code_id = models.BigIntegerField(null=True)
     account_id = models.BigIntegerField()
     platform = models.CharField(max_length=12)

@@ -48,6 +48,7 @@ _SYSTEM: Final[Mapping[str, Promise]] = {
     "import_statement": gettext_lazy("Bills of the platforms"),
     "reconcile": gettext_lazy("Reconciliation"),
     "reconciliation": gettext_lazy("Reconciliation"),
+    "rules": gettext_lazy("Rules of the reconciliation"),
     "export": gettext_lazy("Exports"),
     "demo": gettext_lazy("Demo data"),
 }
@@ -153,6 +154,18 @@ _SENTENCES: Final[Mapping[str, tuple[Promise, str, str]]] = {
         "circle-x",
         "quiet",
     ),
+    "payment.taken_back": (
+        gettext_lazy("No longer taken for paid: what was believed of the bill was undone"),
+        "arrow-back-up",
+        "wait",
+    ),
+    "refund.taken_back": (
+        gettext_lazy(
+            "Refund of %(amount)s no longer taken for done: what was believed of the bill was undone"
+        ),
+        "arrow-back-up",
+        "wait",
+    ),
     "payment.doubted": (
         gettext_lazy(
             "%(platform)s calls it paid though it was being taken back; it is taken back once more, and the answer counts"
@@ -167,6 +180,26 @@ _SENTENCES: Final[Mapping[str, tuple[Promise, str, str]]] = {
         "bad",
     ),
     "refund.requested": (gettext_lazy("Refund of %(amount)s requested"), "receipt-refund", "info"),
+    "refund_request.asked": (
+        gettext_lazy("The customer asks for %(amount)s back"),
+        "receipt-refund",
+        "wait",
+    ),
+    "refund_request.withdrawn": (
+        gettext_lazy("The customer no longer asks for %(amount)s back"),
+        "arrow-back-up",
+        "quiet",
+    ),
+    "refund_request.accepted": (
+        gettext_lazy("The customer's request for %(amount)s was accepted"),
+        "user-check",
+        "ok",
+    ),
+    "refund_request.declined": (
+        gettext_lazy("The customer's request for %(amount)s was declined"),
+        "circle-x",
+        "quiet",
+    ),
     "refund.automatic": (
         gettext_lazy("Paid twice: the portal gives %(amount)s back by itself"),
         "receipt-refund",

@@ -114,9 +114,10 @@ def open_payments(merchants: list[Merchant], *, first: int, count: int) -> Itera
                     task="payments.poll",
                     merchant_id=merchant.pk,
                     subject_id=payment.pk,
-                    due_at=now,
+                    # As customers come: now to this shop, now to that one.
+                    due_at=now - timedelta(seconds=1) + timedelta(microseconds=number - first),
                 )
-                for payment in made
+                for payment, number in zip(made, numbers, strict=True)
             )
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE core_due, payments_payment, payments_order")

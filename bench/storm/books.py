@@ -128,19 +128,21 @@ def _compare_account(result: Comparison, account: PlatformAccount, theirs: dict[
 
 
 def _undone(theirs: dict[str, Any], closed: set[str]) -> set[str]:
-    """The numbers of payments that a reversal undid: WeChat Pay's and Alipay's books have them as paid and given back whole.
+    """The numbers of payments that a reversal undid: the platforms' books have them as paid and given back whole.
 
-    Here they were never paid: nobody knew of it until the reversal, which is what the cashier was told.
+    Here they were never paid: nobody knew of it until the reversal, which is what the cashier was told. Shouqianba names such a
+    refund by its own number of the payment, the others by ours.
     """
-    paid = {row["out_trade_no"]: row["amount_fen"] for row in theirs["payments"]}
+    paid = {row["out_trade_no"]: row for row in theirs["payments"]}
     return {
-        row["out_trade_no"]
+        number
         for row in theirs["refunds"]
-        if row["out_refund_no"]
-        in {f"{word}_{row['out_trade_no']}" for word in ("reversal", "cancel")}
+        if (number := row["out_trade_no"]) in closed & paid.keys()
+        and row["out_refund_no"].startswith(
+            (f"reversal_{number}", f"cancel_{number}", f"cancel_{paid[number]['trade_no']}")
+        )
         and row["state"] == "SUCCESS"
-        and row["out_trade_no"] in closed
-        and row["amount_fen"] == paid.get(row["out_trade_no"])
+        and row["amount_fen"] == paid[number]["amount_fen"]
     }
 
 
@@ -159,7 +161,8 @@ def _check_seconds(result: Comparison) -> None:
     """Every payment on top of the first went back whole, once, by itself."""
     for payment in Payment.objects.filter(pk__in=seconds()):
         back = Refund.objects.filter(payment=payment, is_automatic=True)
-        facts = sorted(back.values_list("amount_minor", "state"))
+        # What the platform refused was asked for again, and moved nothing.
+        facts = sorted(back.exclude(state=RefundState.FAILED).values_list("amount_minor", "state"))
         others = Refund.objects.filter(payment=payment, is_automatic=False).exists()
         result.counts["paid twice"] += 1
         if not others:

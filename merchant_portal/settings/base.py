@@ -272,6 +272,11 @@ ORDERS_PER_MINUTE_BY_CODE = env.integer("ORDERS_PER_MINUTE_BY_CODE", 300)
 ORDERS_PER_MINUTE_BY_ADDRESS = env.integer("ORDERS_PER_MINUTE_BY_ADDRESS", 300)
 #: Days that the raw bodies of notifications are kept.
 NOTIFICATION_KEEP_DAYS = env.integer("NOTIFICATION_KEEP_DAYS", 30)
+#: The largest bill taken, as received. Larger uploads than the second are imported in the background.
+STATEMENT_MAX_BYTES = env.integer("STATEMENT_MAX_MB", 64) * 1024 * 1024
+STATEMENT_BACKGROUND_BYTES = env.integer("STATEMENT_BACKGROUND_KB", 512) * 1024
+#: Days that a refused upload is kept.
+STATEMENT_QUARANTINE_DAYS = env.integer("STATEMENT_QUARANTINE_DAYS", 30)
 #: Base64 of 32 bytes for the keyed hashes of payers. Before the oldest of ENCRYPTION_KEYS is taken away for good, set
 #: this to it, or payers of the past are no longer recognised.
 HASH_KEY = env.text("HASH_KEY")
@@ -376,6 +381,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # Who is told of yesterday by noon though no bill came; what is matched before asks for itself.
+    "plan-mornings": {
+        "task": "reconciliation.plan_mornings",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     # Certificates and terminals that nobody looks after, such as those of accounts connected before there was such work.
     "plan-upkeep": {
         "task": "platforms.plan_upkeep",
@@ -385,6 +396,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # Raw notification bodies are kept for NOTIFICATION_KEEP_DAYS only.
     "expire-notification-bodies": {
         "task": "platforms.expire_bodies",
+        "schedule": 6 * 3600.0,
+        "options": {"expires": 3600},
+    },
+    # Refused uploads are kept for STATEMENT_QUARANTINE_DAYS only.
+    "expire-uploads": {
+        "task": "statements.expire_uploads",
         "schedule": 6 * 3600.0,
         "options": {"expires": 3600},
     },

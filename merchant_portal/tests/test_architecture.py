@@ -36,7 +36,7 @@ def test_no_signals() -> None:
 
 
 def test_only_the_wall_sets_the_merchant_of_a_session() -> None:
-    hits = grep(r"app\.merchant_id|set_config\(", SOURCES)
+    hits = grep(r"app\.merchant_id|set_config\((?!'synchronous_commit')", SOURCES)
     assert {hit.partition(":")[0] for hit in hits} == {
         "apps/core/tenancy.py",
         "apps/core/walls.py",
@@ -50,7 +50,8 @@ def test_services_leave_by_the_outbox() -> None:
 
 
 def test_no_floats_near_money() -> None:
-    rooms = [path for path in SOURCES if "apps" in path.parts and "artwork" not in path.parts]
+    drawn = {"artwork", "proof"}
+    rooms = [path for path in SOURCES if "apps" in path.parts and not drawn & set(path.parts)]
     # Millimetres and seconds may be floats; the one time-out of the HTTP wrapper is named here.
     assert [hit for hit in grep(r"\bfloat\(", rooms) if "PLATFORM_HTTP_TIMEOUT" not in hit] == []
 
@@ -62,9 +63,12 @@ def test_every_task_that_is_enqueued_has_a_handler() -> None:
 
 
 def test_templates_have_no_inline_script_or_style() -> None:
-    templates = list((ROOT / "templates").rglob("*.html"))
+    # Mail programs load no style sheets, and no policy of ours holds there.
+    templates = [page for page in (ROOT / "templates").rglob("*.html") if "mail" not in page.parts]
     assert len(templates) > 50
-    bad = grep(r"<style|\sstyle=\"|\son(click|load|change|submit|input)=|javascript:", templates)
+    bad = grep(
+        r"<style|\sstyle=|\son(click|load|change|submit|input)=|javascript:|hx-on", templates
+    )
     scripts = grep(r"<script(?![^>]*\bsrc=)(?![^>]*type=\"application/json\")[^>]*>", templates)
     assert bad + scripts == []
 

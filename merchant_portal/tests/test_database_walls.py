@@ -28,6 +28,11 @@ APPEND_ONLY = {
     "ledger_journalentry",
     "ledger_posting",
     "qrcodes_scan",
+    "reconciliation_dayclose",
+    "reconciliation_dayfile",
+    "reconciliation_dayfilepart",
+    "statements_bankfile",
+    "statements_settlementversion",
 }
 CLAUSE = "(merchant_id = ( SELECT (NULLIF(current_setting('app.merchant_id'::text, true), ''::text))::bigint AS \"nullif\"))"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -22,11 +24,27 @@ from apps.merchants.roles import permissions_of
 from apps.merchants.services import add_terminal
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.tests.factories import make_account, make_paid
-from apps.platforms.models import Notification
-from apps.qrcodes.services import create_code
-from apps.reconciliation.models import Difference, ReconciliationRun
-from apps.refunds.services import request_refund
-from apps.statements.models import Statement, StatementDay
+from apps.platforms.models import Notification, PlatformAccount
+from apps.qrcodes.artwork import PLAIN
+from apps.qrcodes.services import create_code, create_design, save_template
+from apps.reconciliation.models import (
+    AutoRule,
+    BulkAct,
+    BulkRow,
+    DayClose,
+    DayFile,
+    DayReopening,
+    Difference,
+    OutsideRule,
+    ReconciliationRun,
+    ResolutionKind,
+)
+from apps.reconciliation.services import Act, resolve_difference
+from apps.refunds.models import RequestReason
+from apps.refunds.services import ask_for_refund, request_refund, set_request_terms
+from apps.statements.models import BankLine, Settlement, Statement, StatementDay, Upload
+from apps.statements.services import link
+from apps.statements.tests.money import bank_csv, make_bank, upload
 
 #: Views of libraries, which guard themselves and know no merchant.
 LIBRARIES = ("allauth.",)
@@ -76,6 +94,32 @@ def test_everything_under_a_merchant_is_guarded_by_membership() -> None:
     assert wrong == []
 
 
+def money_rows(account: PlatformAccount) -> tuple[int, int, int, int]:
+    """A payout, and a settlement, a bank line and a bank account that it does not touch: their ids."""
+    bank = make_bank()
+    upload(bank, bank_csv((NOW.date(), 5, "x", "1"), (NOW.date(), 7, "x", "2")))
+    lines = list(BankLine.objects.order_by("pk"))
+    settlements = [
+        Settlement.objects.create(
+            account=account,
+            basis="bill",
+            day=NOW.date() - timedelta(days=number),
+            net_minor=5,
+            due_date=NOW.date(),
+            computed_at=NOW,
+        )
+        for number in range(2)
+    ]
+    payout = link(
+        line_ids=[lines[0].pk],
+        settlement_ids=[settlements[0].pk],
+        member=None,
+        actor=Actor("t"),
+        now=NOW,
+    )
+    return payout.pk, settlements[1].pk, lines[1].pk, bank.pk
+
+
 def populate(shop: Shop) -> dict[str, object]:
     """One row of each kind that an address may name, and its id by the name of the URL's parameter."""
     account = make_account(shop, merchant_no=f"19{shop.merchant.pk:08d}")
@@ -84,6 +128,7 @@ def populate(shop: Shop) -> dict[str, object]:
         store_id=shop.store.pk, kind="counter", name="前台", actor=Actor("t"), now=NOW
     )
     terminal = add_terminal(store_id=shop.store.pk, name="收银台", actor=Actor("t"), now=NOW)
+    design = create_design(name="x", design=PLAIN, actor=Actor("t"), now=NOW)
     refund = request_refund(
         payment_id=paid.pk,
         amount=Money(30_000),
@@ -92,11 +137,51 @@ def populate(shop: Shop) -> dict[str, object]:
         actor=Actor("t"),
         now=NOW,
     )
+    template = save_template(
+        template_id=None,
+        name="包间",
+        name_en="",
+        kind="table",
+        questions=[],
+        defaults=None,
+        actor=Actor("t"),
+        now=NOW,
+    )
+    set_request_terms(is_open=True, days=7, policy="", actor=Actor("t"), now=NOW)
+    asked = ask_for_refund(
+        payment=paid,
+        amount=Money(1),
+        reason=RequestReason.OTHER,
+        words="",
+        contact="",
+        client_ip="",
+        now=NOW,
+        actor=Actor("payer"),
+    )
     notification = Notification.objects.create(
         account_id=account.pk, received_at=NOW, body_sha256=b"x"
     )
     run = ReconciliationRun.objects.create(account=account, day=NOW.date(), started_at=NOW)
-    difference = Difference.objects.create(run=run, type="missing_here", gap_minor=1)
+    outside = OutsideRule.objects.create(
+        account=account, scope="account", books=True, valid_from=NOW.date(), created_at=NOW
+    )
+    difference = Difference.objects.create(
+        run=run, type="missing_here", gap_minor=1, net_gap_minor=1, identity=UUID(int=1)
+    )
+    resolution = resolve_difference(
+        difference_id=difference.pk,
+        act=Act(kind=ResolutionKind.KEEP, reason="x"),
+        member=shop["finance"],
+        actor=Actor("t"),
+        now=NOW,
+    )
+    auto_rule = AutoRule.objects.create(
+        number=1, position=1, effective_from=NOW.date(), action="keep", reason="x", created_at=NOW
+    )
+    bulk = BulkAct.objects.create(
+        kind="keep", requested_by=shop["finance"], total=1, created_at=NOW
+    )
+    BulkRow.objects.create(bulk=bulk, difference=difference)
     statement = Statement.objects.create(
         account=account,
         kind="trade",
@@ -112,7 +197,44 @@ def populate(shop: Shop) -> dict[str, object]:
         refund_minor=0,
         fee_minor=0,
     )
+    handed_in = Upload.objects.create(
+        account=account,
+        kind="trade",
+        day=NOW.date(),
+        byte_count=1,
+        created_at=NOW,
+        uploaded_by=shop["owner"],
+    )
+    payout_id, settlement_id, bank_line_id, bank_account_id = money_rows(account)
     day = StatementDay.objects.create(account=account, kind="trade", day=NOW.date())
+    closing = DayClose.objects.create(
+        day=NOW.date() - timedelta(days=30),
+        version=1,
+        closed_at=NOW,
+        zone="Asia/Shanghai",
+        day_starts_at=shop.merchant.day_starts_at,
+        payment_count=0,
+        payment_minor=0,
+        refund_count=0,
+        refund_minor=0,
+        fee_minor=0,
+        entry_count=0,
+        debit_minor=0,
+        matched_count=0,
+        difference_count=0,
+    )
+    day_file = DayFile.objects.create(
+        close=closing,
+        name="x",
+        filename="x.csv",
+        content_type="text/csv",
+        sha256="0" * 64,
+        byte_count=0,
+        made_at=NOW,
+    )
+    reopening = DayReopening.objects.create(
+        close=closing, reason="x", requested_by=shop["finance"], created_at=NOW
+    )
     adjustment = post_adjustment(
         reason=AdjustmentReason.ROUNDING,
         memo="x",
@@ -142,12 +264,27 @@ def populate(shop: Shop) -> dict[str, object]:
         "payment_id": paid.pk,
         "order_id": paid.order_id,
         "code_id": code.pk,
+        "design_id": design.pk,
+        "template_id": template.pk,
+        "number": 1,
         "refund_id": refund.pk,
+        "refund_request_id": asked.pk,
         "notification_id": notification.pk,
         "run_id": run.pk,
         "difference_id": difference.pk,
+        "outside_rule_id": outside.pk,
+        "resolution_id": resolution.pk,
+        "auto_rule_id": auto_rule.pk,
+        "bulk_id": bulk.pk,
         "statement_id": statement.pk,
+        "upload_id": handed_in.pk,
+        "payout_id": payout_id,
+        "settlement_id": settlement_id,
+        "bank_line_id": bank_line_id,
+        "bank_account_id": bank_account_id,
         "day_id": day.pk,
+        "file_id": day_file.pk,
+        "reopening_id": reopening.pk,
         "approval_id": approval.pk,
         "invitation_id": invitation.pk,
         "membership_id": member.pk,

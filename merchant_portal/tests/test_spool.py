@@ -95,7 +95,7 @@ def test_an_empty_and_a_broken_file_are_set_aside_and_the_next_message_arrives(
     (folder / "queues" / "work" / "0-empty.msg").write_text("")
     (folder / "queues" / "work" / "0-broken.msg").write_text('{"body": "half of')
     queue.put("whole")
-    message = queue.get(timeout=2)
+    message = queue.get(timeout=20)
     message.ack()
     assert message.payload == "whole"
     assert sorted(path.name for path in (folder / "broken").iterdir()) == [
@@ -120,7 +120,7 @@ def test_messages_arrive_in_the_order_of_sending(connection: Connection) -> None
     assert len(queue) == 20
     received = []
     for _ in range(20):
-        message = queue.get(timeout=2)
+        message = queue.get(timeout=20)
         message.ack()
         received.append(message.payload)
     assert received == list(range(20))
@@ -132,12 +132,12 @@ def test_an_unacknowledged_message_returns_when_its_reader_leaves(
 ) -> None:
     queue = connection.SimpleQueue("work")
     queue.put("once more")
-    queue.get(timeout=2)
+    queue.get(timeout=20)
     queue.close()
     connection.release()
     with Connection("spool://", transport_options={"folder": str(folder)}) as other:
         again = other.SimpleQueue("work")
-        message = again.get(timeout=2)
+        message = again.get(timeout=20)
         message.ack()
         assert message.payload == "once more"
         assert message.delivery_info
@@ -153,7 +153,7 @@ def test_writer_and_reader_go_on_after_the_folder_was_wiped(
     with pytest.raises(Empty):
         queue.get(block=False)
     queue.put("kept")
-    message = queue.get(timeout=2)
+    message = queue.get(timeout=20)
     message.ack()
     assert message.payload == "kept"
     queue.close()

@@ -26,6 +26,8 @@ from apps.core.postgres.keeper import DATABASE, READY, ROLE, START_TIMEOUT, sock
 #: Seconds between two looks whether anybody is left.
 POLL = 0.5
 SUPERUSER = "postgres"
+#: Where a server says whose the socket is.
+SOCKET_LOCK = ".s.PGSQL.5432.lock"
 
 _SETUP = f"""
 SELECT 'CREATE ROLE {ROLE} LOGIN CREATEDB NOSUPERUSER NOBYPASSRLS'
@@ -170,9 +172,11 @@ def _is_our_postgres(pid: int, data: Path) -> bool:
     return "postgres" in shown and str(data) in shown
 
 
-def _clear_remains(data: Path) -> None:
-    """Deal with a server whose keeper was killed: wait for its end, and forget a stale pid file."""
-    pid_file = data / "postmaster.pid"
+def _clear_remains(data: Path, pid_file: Path) -> None:
+    """Deal with a server that ran here before: wait for its end, and forget a stale pid file.
+
+    Its keeper was killed, or its folder was deleted and made anew: then it still holds the socket, whose path is the same.
+    """
     deadline = time.monotonic() + 20
     asked = False
     while True:
@@ -287,6 +291,7 @@ def _nobody_left(users: Path) -> Iterator[bool]:
 def keep(folder: Path, lock: int, speak: int, *, durable: bool) -> int:
     """Run the server until nobody is left; the exit status."""
     sockets = socket_folder(folder)
+    mine = folder.stat()
     stopping = False
 
     def ask_to_stop(_signal: int, _frame: object) -> None:
@@ -299,10 +304,12 @@ def keep(folder: Path, lock: int, speak: int, *, durable: bool) -> int:
     server = None
     try:
         runner = choose_runner(folder)
+        # Before there are data of ours: a server that is ending writes its last state to the path that it was started with.
+        _clear_remains(folder / "data", sockets / SOCKET_LOCK)
         if not (folder / "data").exists():
             _create_data(folder, runner)
         _give(folder / "data", runner.owner)
-        _clear_remains(folder / "data")
+        _clear_remains(folder / "data", folder / "data" / "postmaster.pid")
         _prepare_socket_folder(sockets, runner.owner)
         server = _start_postgres(folder, runner, sockets, durable=durable)
         _wait_until_ready(server, sockets)
@@ -329,7 +336,10 @@ def keep(folder: Path, lock: int, speak: int, *, durable: bool) -> int:
         # Whoever comes while we stop must not be told "ready".
         os.ftruncate(lock, 0)
     _stop(server)
-    shutil.rmtree(sockets, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        # A folder that was made anew has a new server, and its socket lies where ours lay.
+        if os.path.samestat(folder.stat(), mine):
+            shutil.rmtree(sockets, ignore_errors=True)
     return status
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.utils.translation import get_language, gettext
 from pytest_django import Settings
 
-from apps.core.mail import send_in_every_language
+from apps.core.mail import Letter, send_in_every_language, send_letter
 
 
 @pytest.fixture
@@ -43,3 +44,35 @@ def test_what_reads_the_same_is_said_once_and_nobody_gets_nothing(template: str)
     assert mail.outbox == []
     assert send_in_every_language(to=["a@example.com"], **given) == 1
     assert [message.subject for message in mail.outbox] == ["Tea"]
+
+
+def test_a_letter_is_text_and_escaped_html_in_the_readers_language(
+    template: str, tmp_path: Path
+) -> None:
+    (tmp_path / "letter.html").write_text("<p>{{ name }}</p>", encoding="utf-8")
+    frame = "<title>{{ subject }}</title>{% for part in parts %}{{ part }}{% endfor %}"
+    (tmp_path / "letter_frame.html").write_text(frame, encoding="utf-8")
+    for languages, subject in (
+        (["en"], "Tea Cancel"),
+        (["zh-hans", "en"], "Tea 取消 / Tea Cancel"),
+    ):
+        mail.outbox.clear()
+        send_letter(
+            to="a@example.com",
+            languages=languages,
+            letter=lambda: Letter(subject=f"Tea\n{gettext('Cancel')}", context={"name": "<b>"}),
+            template="letter",
+            message_id="<1@example.com>",
+            headers={"Auto-Submitted": "auto-generated"},
+        )
+        (message,) = mail.outbox
+        assert isinstance(message, EmailMultiAlternatives)
+        assert message.subject == subject
+        assert ("取消" in str(message.body), "Cancel" in str(message.body)) == (
+            len(languages) > 1,
+            True,
+        )
+        ((html, kind),) = message.alternatives
+        assert kind == "text/html"
+        assert str(html).count("<p>&lt;b&gt;</p>") == len(languages)
+        assert message.message()["Message-ID"] == "<1@example.com>"

@@ -34,22 +34,27 @@ class User:
     """Another process that uses the server in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
+        self.log = folder / "keeper.log"
         self.process = subprocess.Popen(
             [sys.executable, "-c", USER, str(folder)],
             cwd=PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
 
     def wait_attached(self) -> None:
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "attached\n"
+        if self.process.stdout.readline() != "attached\n":
+            _, said = self.process.communicate()
+            pytest.fail(f"{said}\n{self.log.read_text() if self.log.exists() else 'no log'}")
 
     def end(self, order: signal.Signals | None = None) -> None:
         if order is not None:
             self.process.send_signal(order)
-        self.process.communicate()
+        if self.process.stdin and not self.process.stdin.closed:
+            self.process.communicate()
 
 
 def connect(folder: Path) -> psycopg.Connection[tuple[object, ...]]:
@@ -85,8 +90,7 @@ def users(tmp_path: Path) -> Iterator[list[User]]:
     started: list[User] = []
     yield started
     for user in started:
-        if user.process.poll() is None:
-            user.end()
+        user.end()
 
 
 @pytest.fixture

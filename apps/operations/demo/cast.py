@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,8 +19,9 @@ from apps.operations.demo.control import SimulatorControl
 from apps.platforms.gateway import Credentials, Platform
 from apps.platforms.models import PlatformAccount
 from apps.platforms.services import connect_account, terminals
-from apps.qrcodes.models import QRCode, ScenarioKind
-from apps.qrcodes.services import create_code
+from apps.qrcodes.models import NoteMode, Pricing, QRCode, ScenarioKind
+from apps.qrcodes.services import create_code, make_code, revise_code
+from apps.qrcodes.terms import CodeTerms, PriceChoice
 from apps.refunds.services import set_rule
 
 SLUG: Final = "demo"
@@ -170,6 +171,83 @@ def make_codes(stores: list[Store], *, actor: Actor, now: datetime) -> list[QRCo
             )
         )
     return codes
+
+
+def make_living_codes(stores: list[Store], *, actor: Actor, now: datetime) -> None:
+    """Codes that show what terms can say; the history takes no money by them. One of them was changed and will be again."""
+    home, branch = stores[0].pk, stores[-1].pk
+    weekdays = ((7 * 60, 21 * 60),)
+    terms = {
+        ScenarioKind.PRODUCT: CodeTerms(
+            store_id=home,
+            name="手冲咖啡",
+            name_en="Pour-over coffee",
+            details={"sku": "KF-017"},
+            pricing=Pricing.LIST,
+            choices=(
+                PriceChoice(name="小杯", name_en="Small", minor=1_800),
+                PriceChoice(name="大杯", name_en="Large", minor=2_400),
+            ),
+            note_mode=NoteMode.NONE,
+            hours=(*(weekdays,) * 5, ((8 * 60, 22 * 60),), ((8 * 60, 22 * 60),)),
+        ),
+        ScenarioKind.DONATION: CodeTerms(
+            store_id=home,
+            name="流浪猫救助",
+            name_en="Stray cats",
+            details={"purpose": "猫粮与绝育"},
+            pricing=Pricing.LIST,
+            choices=tuple(
+                PriceChoice(name=Money(minor).display(), minor=minor)
+                for minor in (500, 1_000, 2_000, 5_000)
+            ),
+        ),
+        ScenarioKind.RIDER: CodeTerms(
+            store_id=branch,
+            name="骑手 3 号",
+            name_en="Rider 3",
+            details={"rider": "小周", "area": "滨江"},
+            note_mode=NoteMode.REQUIRED,
+            note_label="订单号",
+            most_minor=50_000,
+            day_limit_minor=300_000,
+        ),
+        ScenarioKind.CASHIER: CodeTerms(
+            store_id=branch,
+            name="2 号收银台",
+            name_en="Till 2",
+            details={"staff": "小李"},
+        ),
+    }
+    made = {
+        kind: make_code(kind=kind, terms=one, actor=actor, now=now - timedelta(days=60))
+        for kind, one in terms.items()
+    }
+    coffee = made[ScenarioKind.PRODUCT]
+    dearer = replace(
+        terms[ScenarioKind.PRODUCT],
+        choices=(
+            PriceChoice(name="小杯", name_en="Small", minor=1_900),
+            PriceChoice(name="大杯", name_en="Large", minor=2_500),
+        ),
+    )
+    revise_code(
+        code_id=coffee.pk,
+        terms=dearer,
+        expected=1,
+        reason="秋季调价",
+        actor=actor,
+        now=now - timedelta(days=20),
+    )
+    revise_code(
+        code_id=coffee.pk,
+        terms=replace(dearer, name="冬季特调", name_en="Winter special"),
+        expected=2,
+        starts_at=now + timedelta(days=7),
+        reason="冬季菜单",
+        actor=actor,
+        now=now,
+    )
 
 
 def write_rule(owner: User, *, actor: Actor, now: datetime) -> None:

@@ -19,6 +19,8 @@ from apps.core import clock
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.core.tenancy import Scope, enter_scope
+from apps.ledger.models import Purpose
+from apps.ledger.services import account_ids, claim_day
 from apps.operations.demo.cast import Cast
 from apps.payments import services as payments
 from apps.payments.models import Payment
@@ -26,6 +28,7 @@ from apps.platforms.gateway import Outcome, PaymentResult, Platform, Product, Re
 from apps.platforms.models import PlatformAccount
 from apps.qrcodes.models import Scan
 from apps.refunds import services as refunds
+from apps.refunds.models import Refund
 from apps.statements.selectors import bill_period
 
 PAYER = Actor("payer")
@@ -107,7 +110,7 @@ def _pay(
     return payment, amount
 
 
-def _trade_no(rng: random.Random, platform: Platform, at: datetime) -> str:
+def trade_no(rng: random.Random, platform: Platform, at: datetime) -> str:
     """A platform's number of a payment, in its manner."""
     local = at.astimezone(clock.CHINA)
     if platform is Platform.WECHATPAY:
@@ -124,7 +127,7 @@ def _refund_numbers(
 ) -> tuple[str, str]:
     """The number by which a platform is asked for a refund, and its own."""
     if platform is Platform.UNIONPAY:
-        return refund_no, _trade_no(rng, platform, at)
+        return refund_no, trade_no(rng, platform, at)
     if platform is Platform.SHOUQIANBA:
         # Its numbers have 20 characters at most: the connector sends longer ones like this.
         refund_no = hashlib.sha256(refund_no.encode()).hexdigest()[:20]
@@ -143,12 +146,12 @@ def _settle(rng: random.Random, payment: Payment, account: PlatformAccount, told
         return False
     paid_at = payment.created_at + timedelta(seconds=rng.randrange(4, 55))
     platform = Platform(account.platform)
-    trade_no = _trade_no(rng, platform, paid_at)
+    number = trade_no(rng, platform, paid_at)
     payer = f"payer{rng.randrange(900)}"
     result = PaymentResult(
         outcome=Outcome.SUCCEEDED,
         order_no=payment.order_no,
-        platform_trade_no=trade_no,
+        platform_trade_no=number,
         amount=Money(payment.amount_minor),
         payer_id=payer,
         paid_at=paid_at,
@@ -161,7 +164,7 @@ def _settle(rng: random.Random, payment: Payment, account: PlatformAccount, told
     told.payments.append(
         {
             "out_trade_no": payment.order_no,
-            "trade_no": trade_no,
+            "trade_no": number,
             "product": PRODUCTS[platform][1],
             "amount_fen": payment.amount_minor,
             "paid_at": paid_at.isoformat(),
@@ -185,6 +188,8 @@ def _refund(rng: random.Random, payment: Payment, cashier: User, told: Told) -> 
         now=at,
     )
     done_at = at + timedelta(seconds=20)
+    # No platform is called for the past: this is what sending leaves behind.
+    Refund.objects.filter(pk=refund.pk).update(sent_at=at)
     asked_as, number = _refund_numbers(rng, Platform(payment.platform), refund.refund_no, done_at)
     refunds.apply_refund_result(
         refund_id=refund.pk,
@@ -230,6 +235,7 @@ def write_history(
     share = count // PARTS
     sizes = [count - share * (PARTS - 1), *[share] * (PARTS - 1)]
     told: dict[int, Told] = defaultdict(Told)
+    _open_books(cast, days=days, now=now)
     # A forked child must not share its parent's connection.
     connections.close_all()
     fork = get_context("fork")
@@ -252,6 +258,24 @@ def write_history(
                 told[account_id].refunds += what.refunds
     progress(count)
     return told
+
+
+def _open_books(cast: Cast, *, days: int, now: datetime) -> None:
+    """Make the rows of the business days and of the ledger's accounts.
+
+    Two processes that made them in batches, each in its own order, would wait for each other for ever.
+    """
+    today = clock.business_date(now)
+    with enter_scope(Scope(cast.merchant.pk)), transaction.atomic():
+        account_ids(
+            {(purpose, 0) for purpose in (Purpose.SALES, Purpose.REFUNDS, Purpose.FEES)}
+            | {
+                (Purpose.RECEIVABLE, pk)
+                for pk in PlatformAccount.objects.values_list("pk", flat=True)
+            }
+        )
+        for back in range(days, -1, -1):
+            claim_day(today - timedelta(days=back))
 
 
 #: How many attempts all processes together have written; each process holds the same counter.
@@ -306,7 +330,7 @@ def write_attempts(
                 scans.append(
                     Scan(
                         code_id=payment.code_id or 0,
-                        store_id=payment.store_id,
+                        store_id=payment.store_id or 0,
                         at=at - timedelta(seconds=8),
                         wallet=payment.wallet,
                     )
@@ -334,4 +358,18 @@ def plant_differences(told: Told, *, platform: Platform, day: date) -> int:
     stranger["trade_no"] = free[2]["trade_no"][:-4] + "9999"
     told.payments.append(stranger)
     free[3]["fee_fen"] = max(1, free[3]["amount_fen"] * 8 // 1000)
-    return 4
+    if len(free) < 5 or platform not in {Platform.WECHATPAY, Platform.ALIPAY}:
+        return 4
+    # Given back at the platform's console.
+    at = datetime.fromisoformat(free[4]["paid_at"])
+    told.refunds.append(
+        {
+            "out_trade_no": free[4]["out_trade_no"],
+            "out_refund_no": f"CONSOLE{day:%Y%m%d}01",
+            "refund_no": f"503{free[4]['trade_no'][-25:]:0>25}",
+            "amount_fen": max(1, free[4]["amount_fen"] // 4),
+            "accepted_at": (at + timedelta(seconds=40)).isoformat(),
+            "finished_at": (at + timedelta(seconds=50)).isoformat(),
+        }
+    )
+    return 5

@@ -17,9 +17,12 @@ from apps.core.tasks import drain
 from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Merchant
 from apps.operations.demo import cast as people
+from apps.operations.demo.bank import show_bank
+from apps.operations.demo.bookkeeping import keep_books
 from apps.operations.demo.cast import Cast
 from apps.operations.demo.control import SimulatorControl
 from apps.operations.demo.history import SHARES, SYSTEM, WALLETS, plant_differences, write_history
+from apps.operations.demo.outside import tell_sales, write_rules
 from apps.payments import services as payments
 from apps.platforms.gateway import Platform, Product, StatementKind
 from apps.qrcodes.models import QRCode
@@ -27,7 +30,7 @@ from apps.statements.selectors import is_asked
 from apps.statements.services import fetch_now
 
 #: Bills fetched at once, so that the first look at reconciliation is not an empty page.
-BILL_DAYS = 3
+BILL_DAYS = 6
 
 #: Hears what is being done, in a few words.
 Say = Callable[[str], None]
@@ -46,6 +49,8 @@ class DemoReport:
     payments: int = 0
     over_the_wire: int = 0
     differences: int = 0
+    outside: int = 0
+    days_closed: int = 0
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, object]:
@@ -108,6 +113,7 @@ def _fetch_bills(cast: Cast, *, now: datetime) -> None:
                 account_id=account.pk, kind=StatementKind.TRADE, day=day, actor=SYSTEM, now=now
             )
     drain(now=clock.now(), task="reconciliation.run")
+    drain(now=clock.now(), task="statements.settle")
 
 
 def seed(
@@ -132,6 +138,7 @@ def seed(
         people.write_rule(users["owner"], actor=owner, now=now - timedelta(days=90))
         accounts = people.connect_to_simulator(control, store=stores[0], actor=owner, now=now)
         made = people.make_codes(stores, actor=owner, now=now)
+        people.make_living_codes(stores, actor=owner, now=now)
         codes = list(
             QRCode.objects.select_related("scenario")
             .filter(pk__in=[code.pk for code in made])
@@ -160,10 +167,17 @@ def seed(
                 payments=told[account.pk].payments,
                 refunds=told[account.pk].refunds,
             )
+        since = clock.business_date(now) - timedelta(days=min(days, BILL_DAYS))
+        write_rules(cast, since=since, now=now)
+        outside = tell_sales(control, cast, since=since, seed=seed, now=now)
         say(f"{wire} payments over HTTP")
         paid = _pay_over_the_wire(control, cast, count=wire, rng=rng)
         say("bills, and matching them with the books")
         _fetch_bills(cast, now=clock.now())
+        say("settlements, and the bank")
+        show_bank(cast, days=BILL_DAYS, now=clock.now())
+        say("differences settled, days closed")
+        closed = keep_books(cast, days=BILL_DAYS, now=clock.now())
     control.close()
     return DemoReport(
         people.SLUG,
@@ -171,5 +185,7 @@ def seed(
         payments=count,
         over_the_wire=paid,
         differences=planted,
+        outside=outside,
+        days_closed=closed,
         seconds=round(time.monotonic() - started, 1),
     )

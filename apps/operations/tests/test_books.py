@@ -19,8 +19,14 @@ from apps.operations import books
 from apps.payments.models import Order, Payment
 from apps.payments.tests.factories import make_account, make_paid
 from apps.platforms.gateway import Outcome, RefundResult
-from apps.reconciliation.models import ReconciliationRun
+from apps.reconciliation.models import DayFile, DayFilePart, ReconciliationRun
+from apps.reconciliation.services import write_day_files
+from apps.reconciliation.tests.closes import close, settled
+from apps.reconciliation.tests.days import DAY
 from apps.refunds import services as refunds
+from apps.statements.models import BankLine, Settlement
+from apps.statements.services import link
+from apps.statements.tests.money import bank_csv, make_bank, upload
 
 DESK = Actor("desk")
 
@@ -113,6 +119,93 @@ def test_the_command_names_the_row_and_fails(shop: Shop) -> None:
     with pytest.raises(CommandError):
         call_command("verify_books", "--json", stdout=out)
     assert "moved 5001 fen, the journal holds 5000" in out.getvalue()
+
+
+class TestClosedDays:
+    """What a closing keeps, broken by hand with the guards off."""
+
+    @pytest.fixture(autouse=True)
+    def _closed(self, db: None) -> Iterator[None]:
+        with inside(make_shop("bar")) as shop:
+            settled(shop)
+            write_day_files(close_id=close(shop).pk, now=NOW)
+            check_now()
+            assert broken() == []
+            yield
+
+    def test_a_closing_whose_sums_were_changed_is_found(self) -> None:
+        damage(
+            "ALTER TABLE reconciliation_dayclose DISABLE TRIGGER append_only",
+            "UPDATE reconciliation_dayclose SET payment_minor = payment_minor + 1",
+        )
+        assert broken() == ["closed days hold what their closing says"]
+
+    @pytest.mark.parametrize(
+        "column", ["refund_count", "entry_count", "debit_minor", "fee_minor", "payment_count"]
+    )
+    def test_each_figure_is_compared(self, column: str) -> None:
+        damage(
+            "ALTER TABLE reconciliation_dayclose DISABLE TRIGGER append_only",
+            f"UPDATE reconciliation_dayclose SET {column} = {column} + 1",  # noqa: S608  # named above
+        )
+        assert broken() == ["closed days hold what their closing says"]
+
+    def test_an_entry_that_got_into_a_closed_day_is_found(self) -> None:
+        damage("ALTER TABLE ledger_journalentry DISABLE TRIGGER ledger_day_is_open")
+        entry = JournalEntry.objects.create(
+            booked_date=DAY, at=NOW, kind="adjustment", subject_kind="payment", subject_id=1
+        )
+        sides = Account.objects.order_by("pk")[:2]
+        Posting.objects.create(entry=entry, account=sides[0], amount_minor=5)
+        Posting.objects.create(entry=entry, account=sides[1], amount_minor=-5)
+        assert "closed days hold what their closing says" in broken()
+
+    def test_a_day_that_nobody_closed_is_found(self) -> None:
+        damage(
+            "ALTER TABLE ledger_businessday DISABLE TRIGGER ledger_day_moves",
+            "UPDATE ledger_businessday SET version = 2",
+        )
+        assert broken() == ["closed days were closed by somebody"]
+
+    def test_a_file_that_was_changed_is_found_and_named(self) -> None:
+        file = DayFile.objects.order_by("pk")[1]
+        part = DayFilePart.objects.get(file=file, number=0)
+        other = DayFilePart.objects.exclude(pk=part.pk).order_by("pk")[0]
+        damage("ALTER TABLE reconciliation_dayfilepart DISABLE TRIGGER append_only")
+        DayFilePart.objects.filter(pk=part.pk).update(content_sealed=bytes(other.content_sealed))
+        found = books.verify()
+        assert [finding.check for finding in found] == [
+            "files of closed days are as they were written"
+        ]
+        assert file.filename in found[0].row
+
+    def test_a_file_whose_piece_is_gone_is_found(self) -> None:
+        damage(
+            "ALTER TABLE reconciliation_dayfilepart DISABLE TRIGGER append_only",
+            "DELETE FROM reconciliation_dayfilepart",
+        )
+        assert broken() == ["files of closed days are as they were written"]
+
+
+def test_a_payout_that_lost_its_bank_line_is_found(shop: Shop) -> None:
+    account = make_account(shop, merchant_no="1900000009")
+    settlement = Settlement.objects.create(
+        account=account,
+        basis="bill",
+        day=NOW.date(),
+        net_minor=700,
+        due_date=NOW.date(),
+        computed_at=NOW,
+    )
+    upload(make_bank(), bank_csv((NOW.date(), 700, "x", "A")))
+    line = BankLine.objects.get()
+    link(line_ids=[line.pk], settlement_ids=[settlement.pk], member=None, actor=DESK, now=NOW)
+    check_now()
+    assert broken() == []
+    BankLine.objects.update(payout=None)
+    assert broken() == ["payouts agree with their bank lines, settlements and entries"]
+    Settlement.objects.update(settled_minor=1)
+    assert broken()[-1] == "where the money is adds up to the receivables"
 
 
 class TestLedger:

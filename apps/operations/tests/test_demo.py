@@ -13,12 +13,14 @@ import time_machine
 from django.core.management import call_command
 
 from apps.core.audit import Actor
+from apps.core.clock import business_date
 from apps.core.models import Due
 from apps.merchants.models import Store
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.operations import books
 from apps.operations.demo import DemoReport
 from apps.operations.demo import seeding as seeding_module
+from apps.operations.demo.bookkeeping import keep_books
 from apps.operations.demo.cast import ACCOUNTS, Cast, make_codes
 from apps.operations.demo.history import PRODUCTS, SHARES, Told, plant_differences, write_attempts
 from apps.payments.models import Payment
@@ -26,11 +28,15 @@ from apps.payments.tests.factories import make_account
 from apps.platforms.connectors.wechatpay.connector import WechatpayGateway
 from apps.platforms.gateway import Platform, StatementFile, StatementNotReady
 from apps.qrcodes.models import QRCode
+from apps.reconciliation import day_files
+from apps.reconciliation.models import DayClose, DayFile, Resolution
+from apps.reconciliation.selectors import check_day
+from apps.reconciliation.tests.days import bill, match, paid
 from apps.refunds.models import Refund
 from apps.statements.models import FetchState, StatementDay
 from apps.statements.selectors import list_bills
 from apps.statements.services import fetch_statement, ready_at
-from apps.statements.tests.bills import wechat_bill
+from apps.statements.tests.bills import row_of, wechat_bill
 
 Row = tuple[object, ...]
 
@@ -58,6 +64,8 @@ def demo(shop: Shop, *, seed: str) -> tuple[list[Row], list[Row]]:
         assert sum(len(what.payments) for what in told.values()) == paid.count()
         payments = Payment.objects.order_by("created_at", "amount_minor")
         refunds = Refund.objects.order_by("created_at", "amount_minor")
+        # Where a platform has no bills it is asked about each refund that was sent to it.
+        assert not refunds.filter(sent_at__isnull=True).exists()
         return (
             list(
                 payments.values_list("created_at", "amount_minor", "platform", "state", "paid_at")
@@ -111,6 +119,51 @@ def test_differences_are_planted_on_the_platforms_own_day() -> None:
     day = late.date()
     assert plant_differences(told, platform=Platform.UNIONPAY, day=day) == 0
     assert plant_differences(told, platform=Platform.UNIONPAY, day=day + timedelta(days=1)) == 4
+
+
+@pytest.mark.django_db
+def test_some_differences_are_settled_and_the_days_that_fit_are_closed() -> None:
+    shop = make_shop("tea")
+    with inside(shop), time_machine.travel(NOW, tick=False):
+        account = make_account(shop)
+        today = business_date(NOW)
+        rows = {}
+        for back in (5, 4, 3, 2, 1):
+            at = NOW - timedelta(days=back)
+            rows[back] = [row_of(paid(shop, account, 5_000 + minor, at=at)) for minor in range(4)]
+        first, _missing, dear, same = rows[2]
+        rows[2] = [
+            first.but(minor=first.minor + 1),
+            dear.but(fee=dear.fee + 10),
+            same,
+            same.but(order_no="POS1", trade_no="4200000000000000000000000999"),
+        ]
+        for back, said in rows.items():
+            bill(account, said, day=today - timedelta(days=back))
+        for back in rows:
+            match(account, day=today - timedelta(days=back))
+        cast = Cast(shop.merchant, [shop.store], [], [account], shop.members)
+        assert keep_books(cast, days=6, now=NOW) == 2
+        closes = DayClose.objects.order_by("pk").values_list("day", "version")
+        assert list(closes) == [
+            (today - timedelta(days=5), 1),
+            (today - timedelta(days=4), 1),
+            (today - timedelta(days=4), 2),
+        ]
+        assert DayFile.objects.count() == 3 * len(day_files.makers())
+        # The next day could be closed by whoever looks at it.
+        assert not check_day(
+            today - timedelta(days=3), day_starts_at=shop.merchant.day_starts_at, now=NOW
+        ).blocking
+        acts = Resolution.objects.order_by("pk").values_list("type", "kind", "state")
+        assert list(acts) == [
+            ("amount", "write_off", "done"),
+            ("fee", "accept", "done"),
+            ("missing_there", "adjust", "waiting"),
+            ("missing_here", "comment", "done"),
+            ("missing_here", "assign", "done"),
+        ]
+        assert books.verify() == []
 
 
 @pytest.mark.django_db

@@ -13,7 +13,7 @@ from apps.core import audit, live, outbox, sql
 from apps.core.audit import Actor
 from apps.core.encryption import keyed_hash
 from apps.core.money import Money
-from apps.ledger.models import Purpose
+from apps.ledger.models import JournalEntry, Purpose
 from apps.ledger.services import Line, booking_date, post
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
 from apps.payments.services.timing import LAST_LOOK
@@ -22,10 +22,13 @@ from apps.platforms.gateway import Outcome, PaymentResult, Product
 
 #: The road of what a platform answers to a reversal.
 REVERSAL: Final = "reverse"
+#: ``code_text`` of a payment or refund that was believed and is so no longer: its entry was undone.
+TAKEN_BACK: Final = "TAKEN_BACK"
 #: What was reversed, or whose reversal may be under way: it was asked about for the last time. And a payer's code that is
-#: closed, whoever closed it.
+#: closed, whoever closed it; but what is only taken back in the books was reversed by nobody.
 _REVERSED: Final = """(
-    ending_at IS NOT NULL AND state IN ('created', 'pending', 'unknown', 'closed') OR product = 'barcode' AND state = 'closed'
+    ending_at IS NOT NULL AND state IN ('created', 'pending', 'unknown', 'closed')
+    OR product = 'barcode' AND state = 'closed' AND code_text <> 'TAKEN_BACK'
 )"""
 _IS_REVERSED: Final = (
     f"SELECT FROM payments_payment WHERE merchant_id = %s AND id = %s AND {_REVERSED}"
@@ -62,6 +65,14 @@ _TARGETS = {
     Outcome.PENDING: (PaymentState.PENDING, (PaymentState.CREATED, PaymentState.UNKNOWN)),
     Outcome.UNKNOWN: (PaymentState.UNKNOWN, (PaymentState.CREATED, PaymentState.PENDING)),
 }
+
+
+def entry_kind(kind: str, subject_id: int, *, code_text: str) -> str:
+    """The kind of the entry that books a payment or refund: after it was taken back, one that is free again."""
+    if code_text != TAKEN_BACK:
+        return kind
+    number = JournalEntry.objects.filter(subject_kind=kind, subject_id=subject_id).count()
+    return f"{kind}.again{number}"
 
 
 class ResultMismatch(Exception):
@@ -124,7 +135,7 @@ def _succeed(
         return False
     first = sql.run(_PAY_ORDER, [paid_at, payment.merchant_id, payment.order_id])
     post(
-        kind="payment",
+        kind=entry_kind("payment", payment.pk, code_text=payment.code_text),
         subject_kind="payment",
         subject_id=payment.pk,
         at=paid_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,10 +82,12 @@ def open_order(
     terminal_id: int | None = None,
     taken_by: User | None = None,
     lifetime: timedelta = LIFETIME,
+    wallets: Sequence[str] = (),
+    language: str = "",
 ) -> Order:
     """A new order with its public token; its payments carry its terminal. Raises AmountOutOfRange.
 
-    ``taken_by``: the member who takes it at the till; None where the customer opens it.
+    ``wallets``: those that may pay it, () for all; ``language`` that of its pages, "" for the payer's own. ``taken_by``: the member who takes it at the till; None where the customer opens it.
     """
     if not 1 <= amount.minor <= MAX_AMOUNT_MINOR:
         raise AmountOutOfRange(amount.to_yuan())
@@ -98,6 +101,8 @@ def open_order(
         currency=amount.currency,
         subject=subject[:120],
         note=note[:120],
+        wallets=list(wallets),
+        language=language,
         created_at=now,
         expires_at=now + lifetime,
     )
@@ -149,7 +154,7 @@ def prepare_payment(
     """
     order = Order.objects.select_for_update().get(pk=order_id)
     _payable(order, now=now)
-    serving = {account.pk: account for account in accounts_serving(store_id=order.store_id)}
+    serving = {account.pk: account for account in accounts_serving(store_id=order.store_id or 0)}
     account = serving.get(account_id)
     if account is None:
         raise OrderNotPayable("no_account")

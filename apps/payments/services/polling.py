@@ -19,6 +19,7 @@ from apps.core.jitter import spread
 from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
 from apps.payments.selectors import payment_ref
 from apps.payments.services.applying import (
+    TAKEN_BACK,
     ResultMismatch,
     apply_payment_result,
     settle_order,
@@ -72,6 +73,9 @@ def plan(payment: Payment, *, now: datetime) -> Plan | Rest:
     by_code = payment.product == Product.BARCODE
     gives_back = by_code or registry.close_gives_back(payment.platform)
     if payment.state == PaymentState.CLOSED:
+        if payment.code_text == TAKEN_BACK and payment.ending_at is None:
+            # Only our books gave it up: nothing there may be reversed for that.
+            return Plan()
         if by_code or payment.ending_at is not None:
             return Plan(Ending.REVERSE, at_once=True)
         look_at = payment.payable_until + LAST_LOOK

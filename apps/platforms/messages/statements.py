@@ -30,6 +30,24 @@ REASONS: dict[str, Promise] = {
     "unknown_word": _(
         "The portal does not know this word, so it cannot tell whether money moved, and nothing was imported. If the file lists only what succeeded, leave this column out of the account's columns."
     ),
+    "rewritten": _(
+        "A spreadsheet has rewritten this number (such as 4.2E+27), so its last digits are lost. Download the file again, and do not open and save it in a spreadsheet."
+    ),
+    "encoding": _(
+        "This line is in another encoding than the lines before it: pieces of different files were put together. Download the file again."
+    ),
+    "line_too_long": _(
+        "This line is longer than any line of a bill. Perhaps a quotation mark in it is never closed. Download the file again."
+    ),
+    "headings_twice": _(
+        "The headings stand here once more: several bills were put together. Import each bill by itself."
+    ),
+    "number_twice": _(
+        "This number stands in two rows, and the platform gives each only once. Download the file again, and do not edit it."
+    ),
+    "zip_path": _(
+        "The zip file names files outside itself, which no platform does. Download the bill again from the platform."
+    ),
     "personal_bill": _(
         "This is the bill of a private wallet. The portal needs the merchant's bill from the merchant platform."
     ),

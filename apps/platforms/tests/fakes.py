@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any, ClassVar, TypeVar
+from typing import IO, Any, ClassVar, TypeVar
 
 from apps.core.money import Money
 from apps.platforms.gateway import (
     Ack,
     BarcodeRequest,
+    BillReader,
+    BillRow,
     Capability,
     CheckState,
     CreateRequest,
@@ -40,6 +42,7 @@ from apps.platforms.gateway import (
     StatementEmpty,
     StatementFile,
     StatementKind,
+    StatementTotals,
     StatementUnreadable,
 )
 
@@ -47,6 +50,39 @@ from apps.platforms.gateway import (
 HAPPENED_AT = datetime(2026, 5, 1, 2, 21, 33, tzinfo=UTC)
 _GOOD = "good"
 _T = TypeVar("_T")
+
+
+class _ListedBill(BillReader):
+    """A bill whose lines are here already."""
+
+    def __init__(self, bill: ParsedStatement) -> None:
+        self._bill = bill
+        self.kind, self.business_date = bill.kind, bill.business_date
+        self.merchant_no, self.unknown_columns = bill.merchant_no, bill.unknown_columns
+
+    def rows(self) -> Iterator[BillRow]:
+        """The lines as rows."""
+        for line in self._bill.lines:
+            yield BillRow(
+                row=line.row,
+                kind=line.kind.value,
+                order_no=line.order_no,
+                refund_no=line.refund_no,
+                platform_trade_no=line.platform_trade_no,
+                platform_refund_no=line.platform_refund_no,
+                amount_minor=line.amount.minor,
+                fee_minor=line.fee.minor if line.fee_known else None,
+                occurred_at=line.occurred_at.isoformat(sep=" "),
+                status=line.status,
+                product=line.product,
+                flow_no=line.flow_no,
+                balance_minor=line.balance.minor if line.balance else None,
+                raw=json.dumps(dict(line.raw)),
+            )
+
+    def totals(self) -> StatementTotals:
+        """As given."""
+        return self._bill.totals
 
 
 @dataclass
@@ -356,12 +392,13 @@ class FakeGateway(PlatformGateway):
         content = json.dumps([business_date.isoformat(), kind.value]).encode()
         return StatementFile(filename=f"{business_date}_{kind}.json", content=content)
 
-    def parse_statement(
-        self, content: bytes, *, business_date: date, kind: StatementKind
-    ) -> ParsedStatement:
+    def open_statement(
+        self, content: bytes | IO[bytes], *, business_date: date, kind: StatementKind
+    ) -> BillReader:
         """The lines of the bill that ``fetch_statement`` gave."""
+        whole = content if isinstance(content, bytes) else content.read()
         return self._run(
-            "parse_statement", content, lambda: self._bill(content, business_date, kind)
+            "open_statement", whole, lambda: _ListedBill(self._bill(whole, business_date, kind))
         )
 
     def _bill(self, content: bytes, business_date: date, kind: StatementKind) -> ParsedStatement:

@@ -1206,7 +1206,7 @@ class TestExports:
             ("交易时间,商户订单号,交易类型\n2026-05-01 10:00:00,P1,收款\n", "other_format"),
             (EXPORT.replace("2026-05-01 15", "2026-05-02 15"), "other_day"),
             (EXPORT.replace("100.00", "1e2"), "bad_row"),
-            ("", "other_format"),
+            ("", "truncated"),
         ],
     )
     def test_what_cannot_be_read(self, text: str, reason: str) -> None:

@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[bytes, str, int | None, str | None]] = {
     "no time": (table(PAID.replace("2026-11-23 10", "gestern 10")), "bad_row", 2, "日期"),
     "a payment below zero": (table(PAID.replace("1,100.00", "-1.00")), "bad_row", 2, "金额"),
     "no number": (table("2026-11-23 10:16:47,,,收款,1.00,,成功"), "bad_row", 2, "商家订单号"),
-    "a number from a spreadsheet": (table(BACK.replace("P1", "4.2E+27")), "bad_row", 2, "商家订单号"),
+    "a number from a spreadsheet": (table(BACK.replace("P1", "4.2E+27")), "rewritten", 2, "商家订单号"),
     "another day": (table(PAID, BACK.replace("/23", "/24")), "other_day", 3, "日期"),
     "an unknown type": (table(PAID.replace("收款", "冻结")), "unknown_word", 2, "类型"),
     "an unknown state": (table(PAID.replace("成功", "???")), "unknown_word", 2, "结果"),

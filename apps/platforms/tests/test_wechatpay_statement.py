@@ -234,11 +234,18 @@ class TestTrade:
         assert refused(alipay.encode("gb18030")).reason == "personal_bill"
 
     def test_bombs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        bomb = gzip.compress(b" " * (1 << 20))
         monkeypatch.setattr("apps.platforms.files.members.__kwdefaults__", {"limit": 1 << 16})
-        assert refused(bomb).reason == "too_large"
-        assert refused(_zip({"a.csv": b" " * (1 << 20)})).reason == "too_large"
-        assert refused(b" " * (1 << 20)).reason == "too_large"
+        lines = b"\r\n".join(bills.wechat_trade().split(b"\r\n")[:1] + [b" " * 1000] * 1000)
+        assert refused(gzip.compress(lines)).reason == "too_large"
+        assert refused(_zip({"a.csv": lines})).reason == "too_large"
+        assert refused(lines).reason == "too_large"
+
+    def test_a_line_without_end_and_lines_without_anything(self) -> None:
+        for blank in (b" " * (1 << 20), b"\t" * (1 << 20), b"," * (1 << 20)):
+            error = refused(gzip.compress(blank))
+            assert (error.reason, error.line) == ("line_too_long", 1)
+        error = refused(gzip.compress(b"  \r\n" * 100_000))
+        assert (error.reason, error.line) == ("other_format", 1001)
 
 
 class TestFund:
@@ -259,9 +266,14 @@ class TestFund:
             refund_amount=Money(1009),
         )
 
-    def test_withdrawals_are_other(self) -> None:
-        raw = bills.wechat_fund().replace("`交易,`扣除交易手续费".encode(), "`提现,`提现".encode())
-        assert parse(raw, kind=FUND).lines[1].kind is LineKind.OTHER
+    @pytest.mark.parametrize(
+        ("business", "kind"),
+        [("提现", LineKind.PAYOUT), ("充值", LineKind.TOP_UP), ("其他", LineKind.OTHER)],
+    )
+    def test_what_goes_to_the_bank_and_what_is_paid_in(self, business: str, kind: LineKind) -> None:
+        cells = f"`{business},`{business}".encode()
+        raw = bills.wechat_fund().replace("`交易,`扣除交易手续费".encode(), cells)
+        assert parse(raw, kind=FUND).lines[1].kind is kind
 
     def test_another_merchants_refund(self) -> None:
         error = refused(bills.wechat_fund(), kind=FUND, merchant_no="1900000110")

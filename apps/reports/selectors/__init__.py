@@ -13,7 +13,7 @@ from apps.reports.selectors.filters import (
     matching,
     preset_dates,
 )
-from apps.reports.selectors.orders import OrderStory, PaymentCard, order_story
+from apps.reports.selectors.orders import OrderStory, PaymentCard, booked_from, order_story
 from apps.reports.selectors.today import (
     Day,
     FirstRun,
@@ -54,6 +54,7 @@ __all__ = [
     "Takings",
     "TooManyFound",
     "TransactionFilters",
+    "booked_from",
     "clean_number",
     "day_so_far",
     "first_run",

@@ -102,6 +102,8 @@ class TransactionFilters:
     amount_min: int | None = None
     amount_max: int | None = None
     q: str = ""
+    #: Leaves out what is not booked: such rows may still change.
+    booked_only: bool = False
     #: When the merchant's business day starts.
     day_starts_at: time = time(0)
 
@@ -109,7 +111,7 @@ class TransactionFilters:
     def active(self) -> bool:
         """Whether anything is narrowed."""
         return any(
-            getattr(self, field.name) not in (None, "")
+            getattr(self, field.name) not in (None, "", False)
             for field in fields(self)
             if field.name != "day_starts_at"
         )
@@ -152,7 +154,7 @@ def _period(filters: TransactionFilters) -> Q:
         booked &= Q(booked_date__lte=filters.date_to)
         _, end = clock.business_period(filters.date_to, filters.day_starts_at)
         created &= Q(created_at__lt=end)
-    return booked | created
+    return booked if filters.booked_only else booked | created
 
 
 def _begins(column: str, text: str) -> Q:

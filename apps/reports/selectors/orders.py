@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apps.core.models import AuditEvent
-from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
-from apps.refunds.models import Refund
+from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState, Source
+from apps.reconciliation.models import Match, ReconciliationRun
+from apps.refunds.models import Refund, RefundState
+from apps.refunds.services.timing import asked_back_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +21,22 @@ class PaymentCard:
     @property
     def left_minor(self) -> int:
         """What may still be asked back, in fen: what is asked for or under way already does not count."""
-        if self.payment.state != PaymentState.SUCCEEDED:
+        if self.payment.state != PaymentState.SUCCEEDED or not self.payment.is_known_there:
             return 0
         return self.payment.amount_minor - self.payment.refund_reserved_minor
 
     @property
     def automatic(self) -> Refund | None:
-        """The refund that the portal made by itself, since the order had been paid before."""
-        return next((refund for refund in self.refunds if refund.is_automatic), None)
+        """The latest refund that the portal made by itself, since the order had been paid before."""
+        made = (refund for refund in self.refunds if refund.is_automatic)
+        return max(made, key=lambda refund: refund.pk, default=None)
+
+    @property
+    def is_asked_back_again(self) -> bool:
+        """Whether the platform refused the portal's own refund and the portal will ask once more."""
+        made = [refund for refund in self.refunds if refund.is_automatic]
+        refused = sum(refund.state == RefundState.FAILED for refund in made)
+        return refused == len(made) and asked_back_again(refused) is not None
 
     @property
     def is_open(self) -> bool:
@@ -117,3 +127,12 @@ def order_story(order_id: int) -> OrderStory | None:
         [PaymentCard(payment, refunds[payment.pk]) for payment in payments],
         list(events.order_by("at", "pk")),
     )
+
+
+def booked_from(order: Order) -> ReconciliationRun | None:
+    """The matching whose bill has what was taken outside the portal; None for orders that began here."""
+    if order.source != Source.PLATFORM:
+        return None
+    pairs = Match.objects.filter(payment__order=order, run__is_current=True)
+    pair = pairs.select_related("run").order_by("pk").first()
+    return pair.run if pair is not None else None

@@ -1,5 +1,8 @@
 """Files of what the portal shows."""
 
+from apps.reports.services.closed_days import kept_export, kept_ledger
+from apps.reports.services.day_report import render_report
+from apps.reports.services.differences import export_differences, sum_differences
 from apps.reports.services.exports import (
     ENCODINGS,
     HEADERS,
@@ -13,6 +16,7 @@ from apps.reports.services.journals import (
     FORMATS,
     books_file_name,
     count_entries,
+    count_postings,
     export_ledger,
     export_trial_balance,
     month_until,
@@ -26,12 +30,18 @@ __all__ = [
     "HEADERS",
     "books_file_name",
     "count_entries",
+    "count_postings",
+    "export_differences",
     "export_ledger",
     "export_summary",
     "export_transactions",
     "export_trial_balance",
     "file_name",
+    "kept_export",
+    "kept_ledger",
     "month_until",
     "record_books_download",
     "record_download",
+    "render_report",
+    "sum_differences",
 ]

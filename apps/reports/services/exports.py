@@ -55,7 +55,7 @@ class Column:
     zoned: bool = False
 
 
-def _text(expression: str) -> str:
+def text_cell(expression: str) -> str:
     """Text without control characters, guarded where a spreadsheet would see a formula."""
     bare = f"regexp_replace({expression}, '[\\x01-\\x1f\\x7f\\u2028\\u2029]+', ' ', 'g')"
     return f"regexp_replace({bare}, '^(\\s*[=+\\-@＝＋－＠])', '''\\1')"
@@ -84,22 +84,22 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("number", _("Number"), "t.number", protect=True),
     Column("payment_number", _("Payment number"), "t.order_no", protect=True),
     Column("platform", _("Platform"), _word("t.platform", "platform")),
-    Column("account", _("Platform account"), _text("a.label")),
+    Column("account", _("Platform account"), text_cell("a.label")),
     Column("platform_number", _("Platform number"), "t.platform_number", protect=True),
     Column("state", _("State"), _word("t.kind || '.' || t.state", "state")),
     Column("amount_yuan", _("Amount (yuan)"), _yuan("signed_minor")),
     Column("moved_yuan", _("Moved amount (yuan)"), _yuan("effective_minor")),
     Column("fee_yuan", _("Estimated fee (yuan)"), _yuan("fee_minor")),
     Column("currency", _("Currency"), "t.currency"),
-    Column("store", _("Store"), _text("s.name")),
-    Column("code", _("Payment code"), _text("n.name")),
-    Column("subject", _("Subject or reason"), _text(_SUBJECT)),
+    Column("store", _("Store"), text_cell("s.name")),
+    Column("code", _("Payment code"), text_cell("n.name")),
+    Column("subject", _("Subject or reason"), text_cell(_SUBJECT)),
     Column("product", _("Way of paying"), _word("t.product", "product")),
     Column("source", _("Began"), _word("t.source", "source")),
     Column("created_at_asia_shanghai", _("Created"), _time("created_at"), zoned=True),
     Column("done_at_asia_shanghai", _("Paid or refunded"), _time("done_at"), zoned=True),
     Column("business_date", _("Business day"), "t.booked_date::text"),
-    Column("terminal", _("Terminal"), _text("m.name")),
+    Column("terminal", _("Terminal"), text_cell("m.name")),
 )
 
 _INNER: Final = (
@@ -155,7 +155,7 @@ def _cell(column: Column, headers: str) -> str:
     """The SQL of one cell; nothing and empty text are both written as nothing."""
     sql = column.sql
     if column.protect:
-        sql = _text(sql)
+        sql = text_cell(sql)
         if HEADERS[headers] is not None:
             sql = f"CASE WHEN {sql} ~ '^[0-9]{{12,}}$' THEN {sql} || E'\\t' ELSE {sql} END"
     return f"NULLIF(({sql})::text, '') AS {column.name}"
@@ -168,7 +168,7 @@ def _statement(filters: TransactionFilters, headers: str) -> tuple[str, list[Any
     quoted = ", ".join(column.name for column in COLUMNS if column.protect)
     # Assembled from this module's own fragments and the ORM's SQL; every value is a parameter.
     sql = (
-        f"COPY (SELECT {cells} FROM ({inner}) t"  # noqa: S608
+        f"COPY (SELECT {cells} FROM ({inner}) t"  # noqa: S608  # our own names
         " CROSS JOIN (SELECT %s::jsonb AS words) w"
         " LEFT JOIN merchants_store s ON s.id = t.store_id AND s.merchant_id = t.merchant_id"
         " LEFT JOIN platforms_platformaccount a ON a.id = t.account_id AND a.merchant_id = t.merchant_id"
@@ -196,10 +196,18 @@ def export_transactions(
 
     Raises TooManyFound at once. Memory does not grow with the file: rows pass from COPY to the client.
     """
-    scope = current_scope()
     with override(HEADERS[headers] or "en"):
         head = csv_line(_titles(headers))
         sql, params = _statement(filters, headers)
+    return stream_copy(head, sql, params, encoding=encoding)
+
+
+def stream_copy(head: str, sql: str, params: Sequence[Any], *, encoding: str) -> Iterator[bytes]:
+    """A CSV file in pieces: its heading, then what a COPY statement of CSV rows without line ends in their cells brings.
+
+    It enters the present scope again by itself when it is read. Memory does not grow with the file.
+    """
+    scope = current_scope()
 
     def pieces() -> Iterator[bytes]:
         yield head.encode(encoding)
@@ -294,7 +302,7 @@ def record_download(
     narrowed = {
         name: str(value)
         for name in TransactionFilters.__dataclass_fields__
-        if (value := getattr(filters, name)) not in (None, "") and name != "day_starts_at"
+        if (value := getattr(filters, name)) not in (None, "", False) and name != "day_starts_at"
     }
     audit.record(
         action="export.downloaded",

@@ -21,7 +21,7 @@ from django.utils.translation import gettext, override, pgettext
 from apps.core import audit, clock
 from apps.core.money import Money
 from apps.core.tenancy import current_merchant_id, current_scope, enter_scope
-from apps.ledger.models import JournalEntry
+from apps.ledger.models import JournalEntry, Posting
 from apps.ledger.selectors import Period, TrialBalance, period_balances
 from apps.ledger.subjects import kind_words, owner_names
 from apps.merchants.models import Merchant
@@ -276,6 +276,14 @@ def count_entries(period: Period) -> int:
     """How many entries a file of the period has."""
     first, last = period.bounds
     return JournalEntry.objects.filter(booked_date__gte=first, booked_date__lte=last).count()
+
+
+def count_postings(period: Period) -> int:
+    """How many rows a CSV file of the period's journal has."""
+    first, last = period.bounds
+    return Posting.objects.filter(
+        entry__booked_date__gte=first, entry__booked_date__lte=last
+    ).count()
 
 
 def books_file_name(*, slug: str, kind: str, period: Period, form: str) -> str:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 from apps.core import clock
 from apps.core.htmx import render_page
 from apps.merchants.access import MerchantRequest, merchant_view
+from apps.reconciliation.selectors import last_day, short_morning
 from apps.reports import wording
 from apps.reports.selectors import (
     Day,
@@ -91,6 +92,10 @@ def _named_shares(day: Day, names: Names) -> list[dict[str, Any]]:
     words = english()
     shares = []
     for share in day.stores:
+        if share.key is None:
+            # Taken outside the portal, of no store.
+            shares.append({"share": share, "name": _("No store")})
+            continue
         store = names.stores.get(share.key)
         shares.append({"share": share, "name": wording.name_of(store, words) if store else "–"})
     return shares
@@ -120,7 +125,11 @@ def dashboard(request: MerchantRequest) -> HttpResponse:
         "approvals_url": _page(request, "approvals:approval_list", "refunds.approve")
         or _page(request, "refunds:refund_list", "refunds.view"),
         "refunds_url": f"{reverse('reports:transaction_list', args=[request.merchant.slug])}?state=attention",
-        "differences_url": _page(request, "reconciliation:run_list", "reconciliation.view"),
+        "yesterday": short_morning(last_day(now))
+        if "reconciliation.view" in request.permissions
+        else None,
+        "morning_url": _page(request, "reconciliation:morning", "reconciliation.view"),
+        "differences_url": _page(request, "reconciliation:morning", "reconciliation.view"),
         "accounts_url": _page(request, "platforms:account_list", "platforms.view"),
         "many_stores": len(names.stores) > 1,
         "day_starts_at": request.merchant.day_starts_at,

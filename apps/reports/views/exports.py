@@ -11,6 +11,8 @@ from apps.core import clock
 from apps.core.htmx import render_page
 from apps.ledger.selectors import Period
 from apps.merchants.access import MerchantRequest, merchant_view
+from apps.reconciliation.models import DayFile
+from apps.reconciliation.services import kept_pieces, record_file_download
 from apps.reports import services
 from apps.reports.forms import BooksForm, ExportForm, TransactionFilterForm, too_many_words
 from apps.reports.selectors import Sums, TooManyFound, load_names, sum_transactions
@@ -49,6 +51,9 @@ def _render(
         "form": form,
         "how": how,
         "sums": sums,
+        "kept": services.kept_export(form.filters(), kind="transactions", **how.cleaned_data)
+        if sums
+        else None,
         "books": books or _books_form(request),
         "books_asked": books is not None,
         "query": query_without(request, "headers", "encoding").urlencode(),
@@ -71,6 +76,15 @@ def _attachment(response: HttpResponseBase, name: str) -> HttpResponseBase:
     return response
 
 
+def _give_kept(request: MerchantRequest, kept: DayFile) -> HttpResponseBase:
+    """The file of a closed day as it was written."""
+    pieces = kept_pieces(kept)
+    record_file_download(file=kept, actor=request.actor(), now=clock.now())
+    response = StreamingHttpResponse(pieces, content_type=kept.content_type)
+    response["Content-Length"] = str(kept.byte_count)
+    return _attachment(response, kept.filename)
+
+
 @require_GET
 @merchant_view("exports.create")
 def export_transactions(request: MerchantRequest) -> HttpResponseBase:
@@ -79,6 +93,9 @@ def export_transactions(request: MerchantRequest) -> HttpResponseBase:
     if not (form.is_valid() and how.is_valid()):
         return _render(request, form, how, status=400)
     now, filters, asked = clock.now(), form.filters(), how.cleaned_data
+    kept = services.kept_export(filters, kind="transactions", **asked)
+    if kept is not None:
+        return _give_kept(request, kept)
     try:
         body = services.export_transactions(
             filters, headers=asked["headers"], encoding=asked["encoding"]
@@ -103,6 +120,9 @@ def export_summary(request: MerchantRequest) -> HttpResponseBase:
     if not (form.is_valid() and how.is_valid()):
         return _render(request, form, how, status=400)
     now, filters, asked = clock.now(), form.filters(), how.cleaned_data
+    kept = services.kept_export(filters, kind="summary", **asked)
+    if kept is not None:
+        return _give_kept(request, kept)
     try:
         with override(services.HEADERS[asked["headers"]] or "en"):
             chosen = form.chosen()
@@ -133,6 +153,10 @@ def export_ledger(request: MerchantRequest) -> HttpResponseBase:
     what, how_written = asked["what"], {name: asked[name] for name in ("headers", "encoding")}
     kind = "trial_balance" if what == "trial_balance" else "ledger"
     written_as = "csv" if what == "trial_balance" else what
+    if kind == "ledger":
+        kept = services.kept_ledger(period, form=written_as, **how_written)
+        if kept is not None:
+            return _give_kept(request, kept)
     services.record_books_download(
         kind=kind, period=period, form=written_as, actor=request.actor(), now=now
     )

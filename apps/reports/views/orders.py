@@ -26,7 +26,7 @@ from apps.refunds.models import UNDER_WAY, Refund, RefundState
 from apps.refunds.path import end_words
 from apps.refunds.selectors import answer_of, rules_of
 from apps.reports import timeline, wording
-from apps.reports.selectors import OrderStory, PaymentCard, order_story
+from apps.reports.selectors import OrderStory, PaymentCard, booked_from, order_story
 from apps.reports.views.rows import english
 
 
@@ -109,6 +109,10 @@ def _card(request: MerchantRequest, card: PaymentCard, rules: dict[int, str]) ->
     }
 
 
+#: States in which a refund is at its end or on its way there.
+_GOES_BACK = {RefundState.SUCCEEDED, *UNDER_WAY} - {RefundState.ABNORMAL}
+
+
 def _too_much(story: OrderStory) -> dict[str, str]:
     """What is said about an order that was paid more than once: ``tone`` and ``text``; empty where there is nothing to say."""
     cards = story.too_much
@@ -119,7 +123,7 @@ def _too_much(story: OrderStory) -> dict[str, str]:
     if states == {RefundState.SUCCEEDED}:
         text = _("The customer paid twice. %(amount)s went back by itself.")
         return {"tone": "info", "text": text % words}
-    if states <= {RefundState.SUCCEEDED, *UNDER_WAY} - {RefundState.ABNORMAL}:
+    if states <= _GOES_BACK:
         text = _(
             "The customer paid twice. %(amount)s goes back by itself; you need not do anything."
         )
@@ -127,6 +131,14 @@ def _too_much(story: OrderStory) -> dict[str, str]:
     if "" in states:
         text = _("This order was paid more than once. Please refund what is too much.")
         return {"tone": "bad", "text": text}
+    if all(
+        (card.automatic and card.automatic.state in _GOES_BACK) or card.is_asked_back_again
+        for card in cards
+    ):
+        text = _(
+            "The customer paid twice, and the platform did not give %(amount)s back yet. The portal asks for it again by itself."
+        )
+        return {"tone": "wait", "text": text % words}
     text = _(
         "The customer paid twice, but the platform did not give %(amount)s back. Please settle it with the customer."
     )
@@ -151,7 +163,7 @@ def order_detail(request: MerchantRequest, order_id: int) -> HttpResponse:
         "state": story.state,
         "cards": cards,
         "main": main,
-        "store": wording.name_of(order.store, words),
+        "store": wording.name_of(order.store, words) if order.store else "",
         "code": wording.code_name(order.code, words) if order.code else "",
         "entries": timeline.timeline_of(
             story.events, platform=main["payment"].platform if main else ""
@@ -159,6 +171,7 @@ def order_detail(request: MerchantRequest, order_id: int) -> HttpResponse:
         "may_act": may_act,
         "may_close": may_act and order.state == OrderState.OPEN,
         "too_much": _too_much(story),
+        "booked_from": booked_from(order),
         "day_starts_at": request.merchant.day_starts_at,
         "live_ids": " ".join(f"payment:{card.payment.pk}" for card in story.payments),
     }

@@ -59,7 +59,7 @@ def rows_of(transactions: Iterable[Transaction], names: Names) -> list[Row]:
     words = english()
     found = []
     for row in transactions:
-        store = names.stores.get(row.store_id)
+        store = names.stores.get(row.store_id) if row.store_id else None
         code = names.codes.get(row.code_id) if row.code_id else None
         account = names.accounts.get(row.account_id)
         found.append(

@@ -27,6 +27,9 @@ class PastPayment:
     #: An aggregator's: who paid, and at which terminal.
     wallet: str = ""
     terminal_sn: str = ""
+    #: Alipay's: the shop and the device, as whoever took the money named them.
+    store_id: str = ""
+    terminal_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +107,17 @@ def _past_order(merchant: Merchant, past: PastPayment) -> Order:
         wallet=past.wallet,
         extra={
             "history": True,
-            **({"terminal_sn": past.terminal_sn} if past.terminal_sn else {}),
+            **{name: value for name, value in _where(past).items() if value},
         },
     )
+
+
+def _where(past: PastPayment) -> dict[str, str]:
+    return {
+        "terminal_sn": past.terminal_sn,
+        "store_id": past.store_id,
+        "terminal_id": past.terminal_id,
+    }
 
 
 def _past_refund(merchant: Merchant, order: Order, past: PastRefund, before: int) -> Refund:

@@ -101,6 +101,8 @@ def past_payment(values: dict[str, Any]) -> books.PastPayment:
             else whole_of(values["fee_fen"], "fee_fen", most=_MOST_FEN),
             wallet=str(values.get("wallet", "")),
             terminal_sn=str(values.get("terminal_sn", "")),
+            store_id=str(values.get("store_id", "")),
+            terminal_id=str(values.get("terminal_id", "")),
         )
     except KeyError as error:
         raise BadRequest(f"a payment lacks {error}") from error

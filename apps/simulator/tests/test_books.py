@@ -184,6 +184,26 @@ def test_totals_are_of_beijing_days(wechat_merchant: Merchant) -> None:
     assert books.totals_of(wechat_merchant).paid_fen == 2000
 
 
+def test_history_may_name_the_device_that_took_it(wechat_merchant: Merchant) -> None:
+    books.add_history(
+        merchant=wechat_merchant,
+        payments=[
+            books.PastPayment(
+                out_trade_no="P00001",
+                trade_no="T1",
+                product="barcode",
+                amount_fen=100,
+                paid_at=NOW,
+                store_id="HB",
+                terminal_id="HB-POS-01",
+            )
+        ],
+        refunds=[],
+    )
+    order = Order.objects.get(merchant=wechat_merchant)
+    assert order.extra == {"history": True, "store_id": "HB", "terminal_id": "HB-POS-01"}
+
+
 def test_history_is_all_or_nothing(wechat_merchant: Merchant) -> None:
     payment = books.PastPayment(
         out_trade_no="P00001", trade_no="T1", product="jsapi", amount_fen=100, paid_at=NOW

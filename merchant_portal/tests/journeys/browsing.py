@@ -15,6 +15,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Response,
+    expect,
     sync_playwright,
 )
 
@@ -29,6 +30,8 @@ _ARGUMENTS = (
 )
 #: A refusal by the server is told by the page; Chromium writes it to the console as well.
 _REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+#: Milliseconds that anything may take on a busy machine; a wait ends as soon as what is waited for is there.
+PATIENCE = 45_000
 _WATCH_POLICY = """
 document.addEventListener("securitypolicyviolation", event => console.error(
   "CSP violation:", event.violatedDirective, event.blockedURI, event.sourceFile, event.lineNumber));
@@ -51,6 +54,7 @@ def chromium() -> str | None:
 def launched() -> Iterator[Browser]:
     """A running Chromium."""
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE)
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(_ARGUMENTS))
         try:
             yield browser
@@ -62,7 +66,14 @@ class Person:
     """Somebody with a browser of their own. ``troubles`` collects what no page may ever cause."""
 
     def __init__(
-        self, browser: Browser, base: str, *, language: str = "en", phone: bool = False
+        self,
+        browser: Browser,
+        base: str,
+        *,
+        language: str = "en",
+        phone: bool = False,
+        width: int = 390,
+        script: bool = True,
     ) -> None:
         options: dict[str, Any] = {
             "base_url": base,
@@ -71,11 +82,13 @@ class Person:
             "viewport": {"width": 1280, "height": 900},
         }
         if phone:
-            options |= {"viewport": {"width": 390, "height": 844}, "user_agent": _PHONE_AGENT}
+            options |= {"viewport": {"width": width, "height": 844}, "user_agent": _PHONE_AGENT}
+        if not script:
+            options["java_script_enabled"] = False
         self.base = base
         self.troubles: list[str] = []
         self.context: BrowserContext = browser.new_context(**options)
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(PATIENCE)
         self.context.add_init_script(_WATCH_POLICY)
         # Cookies know no ports: the simulator's in-app browsers get it as well.
         self.context.add_cookies(

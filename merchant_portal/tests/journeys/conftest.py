@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from merchant_portal.tests.journeys import pages
+from merchant_portal.tests.journeys.bookkeeping import Books
 from merchant_portal.tests.journeys.browsing import Person, chromium, launched
 from merchant_portal.tests.journeys.harness import (
     DEMO_PASSWORD,
@@ -182,6 +183,23 @@ def aggregated_shop(meet: Meet, aggregator: dict[str, Any]) -> Shop:
     return replace(new, takes=pages.AGGREGATED)
 
 
+@pytest.fixture(scope="session")
+def books(meet: Meet, portal: Portal) -> Books:
+    """A third shop whose books are kept: WeChat Pay alone, whose sales of the last days it only knows from the bills."""
+    shop = _registered(
+        meet, email="owner@kept-books.example", name="账房书店", name_en="Kept Books"
+    )
+    shown = portal.control("merchants", {"platform": "wechatpay", "name": shop.name})
+    pages.connect(shop, shown, "WeChat")
+    return Books(portal, shop, pages.account_id(shop, "WeChat"), shown["merchant_no"])
+
+
+@pytest.fixture(scope="session")
+def books_finance(meet: Meet, books: Books) -> Person:
+    """The second member of the third shop."""
+    return _joined(meet, books.shop, "finance", "finance@kept-books.example")
+
+
 def _printed(shop: Shop, folder: Path, name: str, amount: str = "") -> Code:
     pk = pages.create_code(shop, name=name, amount=amount)
     page = shop.owner.page
@@ -236,8 +254,8 @@ def guest(_customer_at_desk: Person) -> Iterator[Person]:
     _customer_at_desk.page.goto("about:blank")
 
 
-def _joined(meet: Meet, shop: Shop, role: str) -> Person:
-    email = f"{role}@journey.example"
+def _joined(meet: Meet, shop: Shop, role: str, email: str = "") -> Person:
+    email = email or f"{role}@journey.example"
     page = shop.owner.page
     page.goto(shop.url("team/invite/"))
     pages.fill(page, {"email": email})

@@ -54,7 +54,7 @@ def money(text: str) -> int:
 
 
 # ---------------------------------------------------------------- getting in
-def mailed_link(person: Person, to: str, within: float = 15) -> str:
+def mailed_link(person: Person, to: str, within: float = 60) -> str:
     """The link in the newest mail to an address, read in the mailbox of the machine."""
     page = person.new_page()
     deadline = time.monotonic() + within
@@ -196,7 +196,7 @@ def create_code(shop: Shop, *, name: str, amount: str = "") -> int:
     """Make a code through its form; its number in the addresses."""
     page = shop.owner.page
     page.goto(shop.url("codes/create/"))
-    page.locator('main [name="kind"]').first.check()
+    page.get_by_test_id("kind-counter").click()
     fill(page, {"name": name})
     if amount:
         page.locator('main [name="pricing"][value="fixed"]').check()
@@ -230,7 +230,7 @@ def state(page: Page, word: str) -> Locator:
     return page.locator(f'[data-testid="order-state"][data-state="{word}"]')
 
 
-def expect_state(page: Page, word: str, within: float = 15) -> None:
+def expect_state(page: Page, word: str, within: float = 60) -> None:
     """Wait until the payer's page shows this state."""
     expect(state(page, word)).to_be_visible(timeout=within * 1000)
 
@@ -323,7 +323,7 @@ def charge(person: Person, shop: Shop, amount: str, digits: str, **more: str) ->
     return page
 
 
-def expect_stage(page: Page, word: str, within: float = 15) -> None:
+def expect_stage(page: Page, word: str, within: float = 60) -> None:
     """Wait until the payment's page at the till shows this stage, by itself."""
     section = page.locator("#charge [data-stage]")
     expect(section).to_have_attribute("data-stage", word, timeout=within * 1000)
@@ -349,7 +349,7 @@ def refund(person: Person, shop: Shop, paid: Paid, amount: str, reason: str = "é
     assert re.search(r"/refunds/\d+/", page.url), page.locator("main").inner_text()
 
 
-def expect_refund(page: Page, word: str, within: float = 25) -> None:
+def expect_refund(page: Page, word: str, within: float = 60) -> None:
     """Wait until the refund's own page shows this state, by itself."""
     badge = page.locator("#refund .refund-head [data-state]")
     expect(badge).to_have_attribute("data-state", word, timeout=within * 1000)

@@ -148,7 +148,7 @@ def test_the_platforms_books_equal_ours_to_the_fen(
     refunds.append((aggregated_shop.owner.page, aggregated_shop.owner.page.url))
     for page, address in refunds:
         page.goto(address)
-        pages.expect_refund(page, "succeeded", within=40)
+        pages.expect_refund(page, "succeeded")
     wanted = [(shop, account) for account in credentials.values()]
     for merchant, account in [*wanted, (aggregated_shop, aggregator)]:
         platform = account["platform"]

@@ -17,7 +17,7 @@ BEGINNINGS = {"png": b"\x89PNG", "svg": b"<", "pdf-a6": b"%PDF", "pdf-a4": b"%PD
 def test_an_amount_that_cannot_be_paid_makes_no_code(new_shop: Shop, amount: str) -> None:
     page = new_shop.owner.page
     page.goto(new_shop.url("codes/create/"))
-    page.locator('main [name="kind"]').first.check()
+    page.get_by_test_id("kind-counter").click()
     page.locator('main [name="pricing"][value="fixed"]').check()
     pages.fill(page, {"name": f"No code {amount}", "amount": amount})
     pages.send(page)

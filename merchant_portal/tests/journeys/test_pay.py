@@ -132,7 +132,7 @@ def test_cancelling_in_wechat_charges_nothing_and_leaves_the_order_open(
     expect(page.locator("[data-told]")).not_to_be_empty()
     # Then the payer decides not to pay at all.
     page.get_by_test_id("give-up").click()
-    pages.expect_state(page, "closed", within=25)
+    pages.expect_state(page, "closed")
     expect(page.get_by_test_id("start-again")).to_be_visible()
 
 
@@ -157,7 +157,7 @@ def test_giving_up_closes_the_order_at_the_platform_too(
     pages.begin(page, open_code.link, "7.77", "wechatpay")
     content = pages.qr_content(page)
     page.get_by_test_id("give-up").click()
-    pages.expect_state(page, "closed", within=25)
+    pages.expect_state(page, "closed")
     pages.scan_text(phone, portal.simulator, "wechatpay", content)
     expect(phone.page.get_by_test_id("error")).to_be_visible()
     page.get_by_test_id("start-again").click()

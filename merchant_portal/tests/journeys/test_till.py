@@ -110,7 +110,7 @@ def test_a_password_is_waited_for_live(
     pages.expect_stage(till, "confirming")
     expect(till.locator("[data-seconds]")).to_be_visible()
     confirm = page.get_by_test_id("confirm")
-    expect(confirm).to_be_visible(timeout=15_000)
+    expect(confirm).to_be_visible(timeout=60_000)
     confirm.click()
     began = time.monotonic()
     pages.expect_stage(till, "paid")
@@ -148,7 +148,7 @@ def test_what_nobody_knows_is_taken_back(
     pages.expect_stage(page, "unknown")
     with page.expect_navigation():
         page.locator(".charge-give-up").click()
-    pages.expect_stage(page, "reversed", within=40)
+    pages.expect_stage(page, "reversed")
     found = re.search(r"/till/(\d+)/", page.url)
     assert found
     page.goto(shop.url(f"orders/{found[1]}/"))
@@ -188,7 +188,7 @@ def test_where_nobody_can_be_told_the_cashier_goes_on_with_a_warning(
     page = pages.charge(person, shop, "19.90", digits, terminal=failing[1])
     pages.expect_stage(page, "unknown")
     word = page.locator(".charge-word")
-    expect(word).to_have_text("Nobody knows whether it was paid", timeout=30_000)
+    expect(word).to_have_text("Nobody knows whether it was paid", timeout=60_000)
     expect(page.locator("#charge")).to_contain_text("Look in Shouqianba's console")
     story = page.url.replace("/till/", "/orders/")
     with page.expect_navigation():
@@ -204,4 +204,4 @@ def test_a_payment_in_doubt_turns_out_to_be_paid(
     faults("lost_after_commit", platform="wechatpay", value={"path": "/codepay"}, uses=1)
     faults("notify_off")
     page = pages.charge(cashier, shop, "12.00", pages.pay_code(portal, "wechatpay"))
-    pages.expect_stage(page, "paid", within=20)
+    pages.expect_stage(page, "paid")

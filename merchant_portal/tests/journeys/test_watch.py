@@ -39,7 +39,8 @@ def test_a_payment_under_way_waits_visibly_and_is_asked_about_now(
     ask = row.get_by_role("button", name="Ask now")
     with page.expect_navigation():
         ask.click()
-    expect(page.locator("#waiting tr", has_text="¥61.61")).to_have_count(0, timeout=20_000)
+    # A question that is still under way holds it, and a platform that was silent five times is first tried alone.
+    expect(page.locator("#waiting tr", has_text="¥61.61")).to_have_count(0, timeout=75_000)
     tell(f"waiting: settled {time.monotonic() - began:.1f} s after pressing ask now")
     assert pages.in_list(shop, paid["out_trade_no"]) == "succeeded"
 
@@ -62,7 +63,7 @@ def test_a_silent_platform_is_left_alone_until_it_is_tried(
     portal.control("faults", {}, "DELETE")
     with page.expect_navigation():
         pace.get_by_role("button", name="Try the platform now").click()
-    expect(page.locator("#waiting tr", has_text="¥62.62")).to_have_count(0, timeout=20_000)
+    expect(page.locator("#waiting tr", has_text="¥62.62")).to_have_count(0, timeout=60_000)
     pages.expect_state(guest.page, "paid")
 
 
@@ -83,7 +84,7 @@ def examined(page: Page, shop: Shop) -> Locator:
     sheets = page.locator("#sheets .sheet")
     # The portal itself, and four accounts.
     done = sheets.locator(".sheet-when", has_text="Examined")
-    expect(done).to_have_count(5, timeout=40_000)
+    expect(done).to_have_count(5, timeout=60_000)
     expect(page.locator("#sheets .sheet[aria-busy]")).to_have_count(0)
     return sheets
 
@@ -115,7 +116,7 @@ def test_the_doctor_names_the_one_that_is_broken(
     assert len(fix) > 20
     portal.control("faults", {}, "DELETE")
     sick.get_by_role("button", name="Examine", exact=True).click()
-    expect(broken).to_have_count(0, timeout=20_000)
+    expect(broken).to_have_count(0, timeout=60_000)
 
 
 # ---------------------------------------------------------------- notifications

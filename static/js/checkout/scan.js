@@ -65,6 +65,14 @@
     /* Then the fields are empty. */
   }
 
+  each("input[data-price]", function (input) {
+    function repeatPrice() {
+      if (input.checked && shown) shown.textContent = " " + input.getAttribute("data-price");
+    }
+    input.addEventListener("change", repeatPrice);
+    repeatPrice();
+  });
+
   if (!field) return;
 
   function repeat() {

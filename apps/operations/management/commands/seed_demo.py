@@ -53,7 +53,8 @@ class Command(BaseCommand):
             return
         self.stdout.write(
             f"Demo merchant made in {report.seconds} s: {report.payments} payments,"
-            f" {report.over_the_wire} of today's over HTTP, {report.differences} differences planted."
+            f" {report.over_the_wire} of today's over HTTP, {report.outside} at a POS device, {report.differences} differences"
+            f" planted, {report.days_closed} days closed."
         )
         self.stdout.write(
             f"Log in as {email_of('owner')} (or manager, finance, cashier, auditor): {PASSWORD}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from typing import ClassVar
+from typing import IO, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from apps.core.clock import CHINA
@@ -15,6 +15,7 @@ from apps.platforms.connectors.alipay.payments import PaymentCalls
 from apps.platforms.connectors.alipay.refunds import RefundCalls
 from apps.platforms.gateway import (
     Ack,
+    BillReader,
     Capability,
     CheckState,
     CredentialCheck,
@@ -23,7 +24,6 @@ from apps.platforms.gateway import (
     MalformedMessage,
     Notification,
     OrderNotFound,
-    ParsedStatement,
     PlatformRejected,
     PlatformUnavailable,
     RawNotification,
@@ -132,10 +132,10 @@ class AlipayGateway(PaymentCalls, RefundCalls):
             content=file.body,
         )
 
-    def parse_statement(
-        self, content: bytes, *, business_date: date, kind: StatementKind
-    ) -> ParsedStatement:
-        return statement.parse(
+    def open_statement(
+        self, content: bytes | IO[bytes], *, business_date: date, kind: StatementKind
+    ) -> BillReader:
+        return statement.Reader(
             content, merchant_no=self._ours.merchant_no, business_date=business_date, kind=kind
         )
 

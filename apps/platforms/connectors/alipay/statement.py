@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import IO, ClassVar, Final
 
-from apps.core.clock import CHINA
 from apps.core.money import InvalidAmount, Money
 from apps.platforms import files
 from apps.platforms.gateway import (
+    BillReader,
+    BillRow,
     LineKind,
     ParsedStatement,
     StatementKind,
-    StatementLine,
     StatementTotals,
     StatementUnreadable,
 )
 
-_ZERO = Money(0)
 _ALIASES = {
     "退款请求号": "退款批次号/请求号",
     "退款批次号": "退款批次号/请求号",
@@ -71,7 +70,8 @@ _NEEDED = {
 }
 _TITLES = {StatementKind.TRADE: "业务明细", StatementKind.FUND: "账务明细"}
 _FIRST = {StatementKind.TRADE: "支付宝交易号", StatementKind.FUND: "账务流水号"}
-_TIMES = {StatementKind.TRADE: "完成时间", StatementKind.FUND: "发生时间"}
+_ZONE: Final = "+08:00"
+_PAYMENT, _REFUND, _OTHER = LineKind.PAYMENT.value, LineKind.REFUND.value, LineKind.OTHER.value
 
 _ACCOUNT = re.compile(r"账[号户][:：]?\s*\[?(\d{16,20})")
 _PERIOD = re.compile(
@@ -81,23 +81,15 @@ _PERIOD = re.compile(
 _ENDING = re.compile(r"(交易|退款|收入|支出)合计[:：]\s*(\d+)笔(?:[^共]*共(-?[\d.]+)元)?")
 
 
+#: What the closing lines count, by kind of bill: what came in, what went out.
+_WORDS: Final = {StatementKind.TRADE: ("交易", "退款"), StatementKind.FUND: ("收入", "支出")}
+
+
 def parse(
     content: bytes, *, merchant_no: str, business_date: date, kind: StatementKind
 ) -> ParsedStatement:
-    """Read a bill: the zip as downloaded, or its detail CSV alone. Raises StatementUnreadable.
-
-    In a fund bill a line's ``status`` is ``"in"`` or ``"out"``, and the totals' payment and refund figures are those of all
-    income and all expense. A trade bill states counts only: its own sums are of what the merchant received, and are
-    checked here.
-    """
-    member = _detail(files.members(content), kind)
-    for encoding in files.ENCODINGS:
-        reader = _Reader(merchant_no=merchant_no, business_date=business_date, kind=kind)
-        try:
-            return reader.read(files.text_lines(member, encoding))
-        except UnicodeDecodeError:
-            continue
-    raise StatementUnreadable("other_format", "the file is not text in GB18030 or UTF-8")
+    """Read a small bill whole, see ``Reader``. Raises StatementUnreadable."""
+    return Reader(content, merchant_no=merchant_no, business_date=business_date, kind=kind).parsed()
 
 
 def _detail(members: list[files.Member], kind: StatementKind) -> files.Member:
@@ -117,8 +109,10 @@ def _detail(members: list[files.Member], kind: StatementKind) -> files.Member:
 
 
 def _split(row: str) -> list[str]:
+    if '"' not in row:
+        return [cell.strip() for cell in row.split(",")]
     try:
-        cells = next(csv.reader([row]), [])
+        cells = next(csv.reader([row], strict=True), [])
     except csv.Error:
         return []
     return [cell.strip() for cell in cells]
@@ -134,57 +128,70 @@ def _comment(line: str) -> str:
     return line.strip().strip('",\t ').lstrip("#")
 
 
-@dataclass(kw_only=True)
-class _Reader:
-    merchant_no: str
-    business_date: date
-    kind: StatementKind
-    ended: bool = False
-    #: What the last comment lines say: count and sum by word.
-    stated: dict[str, tuple[int, str]] = field(default_factory=dict)
-    received: dict[LineKind, Money] = field(default_factory=dict)
+class Reader(BillReader):
+    """A bill: the zip as downloaded, or its detail CSV alone.
 
-    def read(self, lines: Iterator[str]) -> ParsedStatement:
-        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip(', \t"'))
-        columns = self._head(numbered)
-        found = []
-        for number, line in numbered:
-            if line.lstrip('"').startswith("#") or "列表结束" in line:
-                self._ending(line)
-            elif not self.ended:
-                found.append(self._line(columns, number, line, numbered))
-            else:
-                self._ending(line)
-        if not self.ended:
-            raise StatementUnreadable("truncated", "the closing lines of the bill are missing")
-        return ParsedStatement(
-            kind=self.kind,
-            business_date=self.business_date,
-            merchant_no=self.merchant_no,
-            lines=found,
-            totals=self._totals(found),
-            unknown_columns=tuple(name for name in columns if name not in _KNOWN[self.kind]),
-        )
+    In a fund bill a line's ``status`` is ``"in"`` or ``"out"``, and the totals' payment and refund figures are those of all
+    income and all expense. A trade bill states counts only: its own sums are of what the merchant received, and are
+    checked here.
+    """
 
-    def _line(
+    flow_column: ClassVar[str] = "账务流水号"
+
+    def __init__(
         self,
-        columns: dict[str, int],
-        number: int,
-        line: str,
-        following: Iterator[tuple[int, str]],
-    ) -> StatementLine:
-        try:
-            return self._row(_Row(columns, line, number))
-        except StatementUnreadable as error:
-            # A file that was cut off ends within a row more often than between two.
-            if error.reason == "bad_row" and next(following, None) is None:
-                raise StatementUnreadable(
-                    "truncated", "the file ends within a row", line=number
-                ) from error
-            raise
+        content: bytes | IO[bytes],
+        *,
+        merchant_no: str,
+        business_date: date,
+        kind: StatementKind,
+    ) -> None:
+        self.kind = kind
+        self.business_date = business_date
+        self.merchant_no = merchant_no
+        self._member = _detail(files.members(content), kind)
+        self._ended = False
+        #: What the last comment lines say: count and sum by word.
+        self._stated: dict[str, tuple[int, str]] = {}
+        #: Rows and what was received in them, in fen, by what such a line says of them.
+        self.counted: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
+        self.amounts = files.Fen(_amount)
+        self.fees = files.Fen(_fee)
+        self._times: dict[str, str] = {}
 
-    def _head(self, numbered: Iterator[tuple[int, str]]) -> dict[str, int]:
-        for number, line in numbered:
+    def rows(self) -> Iterator[BillRow]:
+        """The rows. Raises StatementUnreadable."""
+        lines = files.text_lines(self._member)
+        headings = self._head(lines)
+        self.unknown_columns = tuple(
+            name for name in headings.names if name and name not in _KNOWN[self.kind]
+        )
+        read = (_Trade if self.kind is StatementKind.TRADE else _Fund)(self, headings).read
+        remarks = 0
+        for number, line in lines:
+            if line[0] == "#" or line.lstrip('"')[:1] == "#" or "列表结束" in line or self._ended:
+                self._ending(line)
+                remarks += 1
+                if remarks > files.MAX_BLANK:
+                    raise StatementUnreadable("other_format", "nothing but remarks", line=number)
+                continue
+            try:
+                row = read(number, line)
+            except StatementUnreadable as error:
+                # A file that was cut off ends within a row more often than between two.
+                if error.reason == "bad_row" and next(lines, None) is None:
+                    raise StatementUnreadable(
+                        "truncated", "the file ends within a row", line=number
+                    ) from error
+                raise
+            yield row
+        if not self._ended:
+            raise StatementUnreadable("truncated", "the closing lines of the bill are missing")
+        self._check()
+
+    def _head(self, lines: Iterator[tuple[int, str]]) -> files.Headings:
+        for number, line in lines:
             files.refuse_personal(line)
             if line.startswith("`"):
                 raise StatementUnreadable(
@@ -202,17 +209,11 @@ class _Reader:
                 break
         raise StatementUnreadable("other_format", "the headings of an Alipay bill are missing")
 
-    def _columns(self, names: list[str], number: int) -> dict[str, int]:
+    def _columns(self, names: list[str], number: int) -> files.Headings:
         for kind, first in _FIRST.items():
             if kind is not self.kind and names[0] == first:
                 raise StatementUnreadable("other_format", f"this is the {kind} bill", line=number)
-        columns = {name: index for index, name in enumerate(names) if name}
-        for name in _NEEDED[self.kind]:
-            if name not in columns:
-                raise StatementUnreadable(
-                    "other_format", "a column is missing", line=number, column=name
-                )
-        return columns
+        return files.check_headings(names, needed=_NEEDED[self.kind], line=number)
 
     def _preamble(self, text: str, number: int) -> None:
         if "汇总" in text:
@@ -245,158 +246,163 @@ class _Reader:
     def _ending(self, line: str) -> None:
         text = _comment(line)
         if "列表结束" in text:
-            self.ended = True
+            self._ended = True
         match = _ENDING.search(text)
         if match is not None:
-            self.stated[match.group(1)] = (int(match.group(2)), match.group(3) or "")
+            self._stated[match.group(1)] = (int(match.group(2)), match.group(3) or "")
 
-    def _row(self, row: _Row) -> StatementLine:
-        return self._fund(row) if self.kind is StatementKind.FUND else self._trade(row)
-
-    def _trade(self, row: _Row) -> StatementLine:
-        business = row["业务类型"]
-        kind = {"交易": LineKind.PAYMENT, "退款": LineKind.REFUND}.get(business, LineKind.OTHER)
-        fee = row.fee("服务费(元)")
-        if row.get("商家实收(元)"):
-            received = self.received.get(kind, _ZERO)
-            self.received[kind] = received + row.amount("商家实收(元)")
-        is_refund = kind is LineKind.REFUND
-        return StatementLine(
-            kind=kind,
-            row=row.number,
-            order_no=row["商户订单号"],
-            refund_no=row["退款批次号/请求号"] if is_refund else "",
-            platform_trade_no=row["支付宝交易号"],
-            amount=row.amount("订单金额(元)"),
-            fee=-fee if is_refund else fee,
-            occurred_at=row.time("完成时间", self.business_date),
-            product=sys.intern(business),
-            raw=row.raw(),
-        )
-
-    def _fund(self, row: _Row) -> StatementLine:
-        income, expense = row.money("收入金额(+元)"), row.money("支出金额(-元)")
-        if income.minor and expense.minor:
-            raise row.error("bad_row", "both income and expense", "收入金额(+元)")
-        business = row["业务类型"]
-        kind = LineKind.OTHER
-        if "收费" in business or "服务费" in business or "手续费" in business:
-            kind = LineKind.FEE
-        elif "退款" in business and expense.minor:
-            kind = LineKind.REFUND
-        elif business in {"在线支付", "交易付款", "交易"} and income.minor:
-            kind = LineKind.PAYMENT
-        return StatementLine(
-            kind=kind,
-            row=row.number,
-            order_no=row["商户订单号"],
-            platform_trade_no=row["业务流水号"],
-            amount=income if income.minor else expense,
-            fee=_ZERO,
-            occurred_at=row.time("发生时间", self.business_date),
-            status="in" if income.minor else "out",
-            product=sys.intern(business),
-            raw=row.raw(),
-        )
-
-    def _totals(self, found: list[StatementLine]) -> StatementTotals:
-        if self.kind is StatementKind.FUND:
-            counts = {
-                "收入": sum(line.status == "in" for line in found),
-                "支出": sum(line.status == "out" for line in found),
-            }
-        else:
-            counts = {
-                "交易": sum(line.kind is LineKind.PAYMENT for line in found),
-                "退款": sum(line.kind is LineKind.REFUND for line in found),
-            }
-        for word, (count, amount) in self.stated.items():
-            if counts.get(word, count) != count:
+    def _check(self) -> None:
+        """Hold the rows against what the closing lines say of them."""
+        for word, (count, amount) in self._stated.items():
+            if word not in _WORDS[self.kind]:
+                continue
+            if self.counted[word] != count:
                 raise StatementUnreadable(
-                    "totals", f"{counts[word]} rows, the bill says {count} ({word}合计)"
+                    "totals", f"{self.counted[word]} rows, the bill says {count} ({word}合计)"
                 )
-            kind = {"交易": LineKind.PAYMENT, "退款": LineKind.REFUND}.get(word)
-            if self.kind is StatementKind.TRADE and kind and kind in self.received:
-                said = _stated(amount)
-                if said is not None and said != self.received[kind]:
-                    raise StatementUnreadable(
-                        "totals", f"the rows' sum is not what the bill says ({word}合计)"
-                    )
-        first, second = counts
+            said = _stated(amount)
+            wanted = self.received[word] if self.kind is StatementKind.TRADE else None
+            if None not in (said, wanted) and word in self.received and said != Money(wanted or 0):
+                raise StatementUnreadable(
+                    "totals", f"the rows' sum is not what the bill says ({word}合计)"
+                )
+
+    def totals(self) -> StatementTotals:
+        """What the closing lines say, once all rows are read."""
+        first, second = _WORDS[self.kind]
         in_sum = out_sum = None
         if self.kind is StatementKind.FUND:
-            in_sum = _stated(self.stated.get(first, (0, ""))[1])
-            out_sum = _stated(self.stated.get(second, (0, ""))[1])
+            in_sum = _stated(self._stated.get(first, (0, ""))[1])
+            out_sum = _stated(self._stated.get(second, (0, ""))[1])
         return StatementTotals(
-            payment_count=self.stated[first][0] if first in self.stated else None,
+            payment_count=self._stated[first][0] if first in self._stated else None,
             payment_amount=in_sum,
-            refund_count=self.stated[second][0] if second in self.stated else None,
+            refund_count=self._stated[second][0] if second in self._stated else None,
             refund_amount=out_sum,
         )
 
-
-class _Row:
-    """One row, read by heading; every complaint says where."""
-
-    def __init__(self, columns: Mapping[str, int], line: str, number: int) -> None:
-        self.columns = columns
-        self.line = line
-        self.number = number
-        self.cells = _split(line)
-        width = max(columns.values()) + 1
-        # Spreadsheets add empty cells at the end, and some vintages end each row with a comma.
-        if len(self.cells) < width or any(self.cells[width:]):
-            raise self.error("bad_row", f"{len(self.cells)} cells where {width} are expected", None)
-
-    def error(self, reason: str, detail: str, column: str | None) -> StatementUnreadable:
-        return StatementUnreadable(reason, detail, line=self.number, column=column)
-
-    def __getitem__(self, name: str) -> str:
-        return self.cells[self.columns[name]]
-
-    def get(self, name: str) -> str:
-        index = self.columns.get(name)
-        return "" if index is None else self.cells[index]
-
-    def raw(self) -> files.Cells:
-        return files.Cells(self.columns, self.line, _split)
-
-    def decimal(self, name: str) -> Decimal:
+    def time(self, text: str, row: files.Row, name: str) -> str:
+        """A time of the bill's day with its zone."""
+        known = self._times.get(text)
+        if known is not None:
+            return known
         try:
-            value = Decimal(self.get(name) or "0")
-        except InvalidOperation as error:
-            raise self.error("bad_row", "not an amount", name) from error
-        if not value.is_finite() or value.adjusted() > 13:
-            raise self.error("bad_row", "not an amount", name)
-        return value
-
-    def money(self, name: str) -> Money:
-        """An amount without its sign, which differs between vintages; empty is nothing."""
-        try:
-            return Money.from_yuan(abs(self.decimal(name)))
-        except InvalidAmount as error:
-            raise self.error("bad_row", "finer than one fen", name) from error
-
-    def amount(self, name: str) -> Money:
-        """An amount that must be there."""
-        if not self.get(name):
-            raise self.error("bad_row", "the amount is missing", name)
-        return self.money(name)
-
-    def fee(self, name: str) -> Money:
-        """A fee without its sign, rounded to whole fen."""
-        value = abs(self.decimal(name)).scaleb(2)
-        return Money(int(value.to_integral_value(ROUND_HALF_UP)))
-
-    def time(self, name: str, day: date) -> datetime:
-        value = self[name].replace("/", "-")
-        try:
-            at = datetime.fromisoformat(value)
+            at = datetime.fromisoformat(text.replace("/", "-"))
         except ValueError as error:
-            raise self.error("bad_row", "not a time", name) from error
-        if at.date() != day:
-            raise self.error("other_day", f"the row is of {at.date()}", name)
-        return at.replace(tzinfo=CHINA).astimezone(UTC)
+            raise row.error("bad_row", "not a time", name) from error
+        if at.tzinfo is not None:
+            raise row.error("bad_row", "not a time", name)
+        if at.date() != self.business_date:
+            raise row.error("other_day", f"the row is of {at.date()}", name)
+        self._times[text] = made = at.isoformat(sep=" ") + _ZONE
+        return made
+
+
+class _Trade:
+    """Reads rows of one trade bill."""
+
+    def __init__(self, bill: Reader, headings: files.Headings) -> None:
+        self.bill = bill
+        self.headings = headings
+
+    def read(self, number: int, line: str) -> BillRow:
+        """One payment or refund. Raises StatementUnreadable."""
+        row, cells, safe = _row(self.headings, number, line)
+        bill, business = self.bill, row.get("业务类型")
+        kind = {"交易": _PAYMENT, "退款": _REFUND}.get(business, _OTHER)
+        is_refund = kind == _REFUND
+        if not row.get("订单金额(元)"):
+            raise row.error("bad_row", "the amount is missing", "订单金额(元)")
+        read = row.positive if kind == _PAYMENT else row.fen
+        amount = abs(read("订单金额(元)", bill.amounts))
+        fee = abs(row.fen("服务费(元)", bill.fees))
+        bill.counted[business] += 1
+        if row.get("商家实收(元)"):
+            bill.received[business] += abs(row.fen("商家实收(元)", bill.amounts))
+        return BillRow(
+            number, kind, row.name("商户订单号"), row.name("退款批次号/请求号") if is_refund else "",
+            row.name("支付宝交易号"), "", amount, -fee if is_refund else fee,
+            bill.time(row.get("完成时间"), row, "完成时间"), "", business, "", None, self.headings.json(cells, safe=safe), safe,
+        )  # fmt: skip
+
+
+class _Fund:
+    """Reads rows of one fund bill."""
+
+    def __init__(self, bill: Reader, headings: files.Headings) -> None:
+        self.bill = bill
+        self.headings = headings
+
+    def read(self, number: int, line: str) -> BillRow:
+        """One movement. Raises StatementUnreadable."""
+        row, cells, safe = _row(self.headings, number, line)
+        bill = self.bill
+        income = row.positive("收入金额(+元)", bill.amounts)
+        # Expenses stand with or without their sign, by vintage.
+        expense = abs(row.fen("支出金额(-元)", bill.amounts))
+        if income and expense:
+            raise row.error("bad_row", "both income and expense", "收入金额(+元)")
+        business = row.get("业务类型")
+        balance = row.get("账户余额(元)")
+        bill.counted["收入" if income else "支出"] += 1
+        return BillRow(
+            number, _fund_kind(business, is_income=bool(income)).value, row.name("商户订单号"), "", row.name("业务流水号"),
+            "", income or expense, 0, bill.time(row.get("发生时间"), row, "发生时间"), "in" if income else "out", business,
+            row.name("账务流水号"), row.fen("账户余额(元)", bill.amounts) if balance else None,
+            self.headings.json(cells, safe=safe), safe,
+        )  # fmt: skip
+
+
+def _fund_kind(business: str, *, is_income: bool) -> LineKind:
+    if "收费" in business or "服务费" in business or "手续费" in business:
+        return LineKind.FEE
+    if "提现" in business:
+        return LineKind.PAYOUT
+    if "充值" in business:
+        return LineKind.TOP_UP
+    if "退款" in business and not is_income:
+        return LineKind.REFUND
+    if business in {"在线支付", "交易付款", "交易"} and is_income:
+        return LineKind.PAYMENT
+    return LineKind.OTHER
+
+
+def _row(headings: files.Headings, number: int, line: str) -> tuple[files.Row, list[str], bool]:
+    cells, width = _split(line), headings.width
+    row = files.Row(headings, cells, number)
+    # Spreadsheets add empty cells at the end, and some vintages end each row with a comma.
+    if len(cells) > width and not any(cells[width:]):
+        del cells[width:]
+    if len(cells) != width or cells[0] == headings.names[0]:
+        raise row.misfit() or row.error("bad_row", "not a row of the bill", None)
+    # A tab that anti-Excel habits put behind a number is not in the cell any more.
+    safe = files.UNSAFE.search(line.replace("\t", "")) is None
+    if not safe:
+        row.refuse_nul()
+        safe = not any(files.UNSAFE.search(cell) for cell in cells)
+    elif "\t" in line and any("\t" in cell for cell in cells):
+        safe = False
+    return row, cells, safe
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        value = Decimal(text or "0")
+    except InvalidOperation as error:
+        raise InvalidAmount("not an amount") from error
+    if not value.is_finite() or value.adjusted() > 13 or "_" in text or not text.isascii():
+        raise InvalidAmount("not an amount")
+    return value
+
+
+def _amount(text: str) -> int:
+    """Fen of an amount in yuan, empty is nothing. Raises InvalidAmount."""
+    return Money.from_yuan(_decimal(text)).minor
+
+
+def _fee(text: str) -> int:
+    """Fen of a fee, rounded."""
+    return int(_decimal(text).scaleb(2).to_integral_value(ROUND_HALF_UP))
 
 
 def _stated(amount: str) -> Money | None:

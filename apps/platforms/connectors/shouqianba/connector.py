@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import ClassVar
+from typing import IO, ClassVar
 
 from apps.core.clock import business_period
 from apps.platforms import rsa, tables
@@ -14,6 +14,7 @@ from apps.platforms.connectors.shouqianba.payments import PaymentCalls
 from apps.platforms.connectors.shouqianba.refunds import RefundCalls
 from apps.platforms.gateway import (
     Ack,
+    BillReader,
     Capability,
     CheckState,
     CredentialCheck,
@@ -21,7 +22,6 @@ from apps.platforms.gateway import (
     Notification,
     NotSupported,
     OrderNotFound,
-    ParsedStatement,
     PlatformRejected,
     PlatformUnavailable,
     RawNotification,
@@ -93,16 +93,16 @@ class ShouqianbaGateway(PaymentCalls, RefundCalls):
             "Shouqianba has no bill to download: ask about each payment, or upload the console's export"
         )
 
-    def parse_statement(
-        self, content: bytes, *, business_date: date, kind: StatementKind
-    ) -> ParsedStatement:
+    def open_statement(
+        self, content: bytes | IO[bytes], *, business_date: date, kind: StatementKind
+    ) -> BillReader:
         """Read an export of the merchant console whose columns nobody has named: by what they are usually called."""
         if kind is not StatementKind.TRADE:
             raise NotSupported("Shouqianba: fund bills")
         columns = tables.guess(tables.look(content).headings)
         if missing := sorted(tables.REQUIRED - columns.keys()):
             raise StatementUnreadable("other_format", f"no column for {', '.join(missing)}")
-        return tables.parse(
+        return tables.Reader(
             content,
             columns=columns,
             merchant_no=self._ours.merchant_no,

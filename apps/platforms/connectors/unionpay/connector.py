@@ -7,7 +7,7 @@ transaction. A transaction that UnionPay says not to know (34) may become known 
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import ClassVar
+from typing import IO, ClassVar
 
 from apps.core.clock import CHINA
 from apps.platforms import fields, http
@@ -18,6 +18,7 @@ from apps.platforms.connectors.unionpay.payments import PaymentCalls
 from apps.platforms.connectors.unionpay.refunds import RefundCalls
 from apps.platforms.gateway import (
     Ack,
+    BillReader,
     Capability,
     CheckState,
     CredentialCheck,
@@ -26,7 +27,6 @@ from apps.platforms.gateway import (
     Notification,
     NotSupported,
     OrderNotFound,
-    ParsedStatement,
     PlatformRejected,
     PlatformUnavailable,
     RawNotification,
@@ -140,12 +140,12 @@ class UnionpayGateway(PaymentCalls, RefundCalls):
             filename=f"{self._ours.merchant_no}_{business_date:%Y%m%d}_{kind}.zip", content=content
         )
 
-    def parse_statement(
-        self, content: bytes, *, business_date: date, kind: StatementKind
-    ) -> ParsedStatement:
+    def open_statement(
+        self, content: bytes | IO[bytes], *, business_date: date, kind: StatementKind
+    ) -> BillReader:
         if kind is not StatementKind.TRADE:
             raise NotSupported("UnionPay: fund bills")
-        return statement.parse(
+        return statement.Reader(
             content, merchant_no=self._ours.merchant_no, business_date=business_date
         )
 

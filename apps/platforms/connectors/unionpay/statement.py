@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import accumulate
+from typing import IO, ClassVar, Final
 
 from apps.core.clock import CHINA
-from apps.core.money import Money
 from apps.platforms import files
 from apps.platforms.connectors.unionpay import wire
 from apps.platforms.gateway import (
+    BillReader,
+    BillRow,
     LineKind,
     ParsedStatement,
     StatementKind,
-    StatementLine,
     StatementTotals,
     StatementUnreadable,
 )
@@ -96,6 +97,9 @@ _REPORT = re.compile(r"RD[0-9]{4}", re.IGNORECASE)
 _SUMS = re.compile(r"[合总]\s*计")
 _NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]{2})?(?![0-9.])")
 _TRAVELLING = re.compile(rb"\s*e[AFJN][0-9A-Za-z+/=\s]+")
+#: Of what travels in base64 the whole is in memory for a moment; the platform's own stay far below.
+_LONGEST_TRAVELLING: Final = 64 * 1024 * 1024
+_LONGEST_INFLATED: Final = 64 * 1024 * 1024
 _LONGEST_REPORT = 1024 * 1024
 #: Rows may be transmitted a little before or after the day in whose bill they are.
 _CUT_OVER = timedelta(hours=2)
@@ -106,7 +110,7 @@ def inflate(packed: bytes) -> bytes:
     try:
         raw = base64.b64decode(b"".join(packed.split()), validate=True)
         unpacker = zlib.decompressobj()
-        content = unpacker.decompress(raw, files.MAX_UNPACKED)
+        content = unpacker.decompress(raw, _LONGEST_INFLATED)
     except (binascii.Error, ValueError) as error:
         raise StatementUnreadable("truncated", "the packed file is not base64") from error
     except zlib.error as error:
@@ -125,26 +129,8 @@ def names_other_day(filename: str, day: date) -> bool:
 
 
 def parse(content: bytes, *, merchant_no: str, business_date: date) -> ParsedStatement:
-    """Read a bill: the zip, its ZM member alone, or the form in which it travels. Raises StatementUnreadable.
-
-    The day is UnionPay's settlement day, from 23:00 of the day before to 23:00. Adjustments (ZME) are not read; where there
-    are any, they are named among ``unknown_columns``.
-    """
-    if not content.strip():
-        raise StatementUnreadable("truncated", "the file is empty")
-    if _TRAVELLING.fullmatch(content):
-        content = inflate(content)
-    found = files.members(content)
-    reader = _Reader(merchant_no=merchant_no, day=business_date)
-    if len(found) == 1 and not found[0].name:
-        reader.read(found[0])
-        return reader.bill()
-    for member in _details(found, merchant_no=merchant_no, day=business_date):
-        reader.read(member)
-    for member in found:
-        if _REPORT.match(_base(member)):
-            reader.compare(_text(member))
-    return reader.bill(notes=_adjustments(found))
+    """Read a small bill whole, see ``Reader``. Raises StatementUnreadable."""
+    return Reader(content, merchant_no=merchant_no, business_date=business_date).parsed()
 
 
 def _base(member: files.Member) -> str:
@@ -182,6 +168,7 @@ def _text(member: files.Member) -> str:
 
 def _records(member: files.Member) -> Iterator[tuple[int, bytes]]:
     """The records with their line numbers; empty lines are left out."""
+    blank = 0
     with member.open() as stream:
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             if len(line) == _LONGEST_LINE:
@@ -192,25 +179,71 @@ def _records(member: files.Member) -> Iterator[tuple[int, bytes]]:
             record = line.rstrip(b"\r\n\x1a")
             if record.strip():
                 yield number, record
+                continue
+            blank += 1
+            if blank > files.MAX_BLANK:
+                raise StatementUnreadable("other_format", "hardly anything in it", line=number)
 
 
-@dataclass(kw_only=True)
-class _Reader:
-    merchant_no: str
-    day: date
-    lines: list[StatementLine] = field(default_factory=list)
-    #: Our number by UnionPay's, for the payments of this bill.
-    numbers: dict[str, str] = field(default_factory=dict)
-    #: What the merchant gets in all, in fen.
-    net: int = 0
+class Reader(BillReader):
+    """A bill: the zip, its ZM member alone, or the form in which it travels.
 
-    def read(self, member: files.Member) -> None:
+    The day is UnionPay's settlement day, from 23:00 of the day before to 23:00. Adjustments (ZME) are not read; where there
+    are any, they are named among ``unknown_columns``.
+    """
+
+    refunds_lack_order_no: ClassVar[bool] = True
+
+    def __init__(
+        self, content: bytes | IO[bytes], *, merchant_no: str, business_date: date
+    ) -> None:
+        self.kind = StatementKind.TRADE
+        self.business_date = business_date
+        self.merchant_no = merchant_no
+        source = _unpacked(files.as_stream(content))
+        self._found = files.members(source)
+        ends = datetime.combine(business_date, time(23), tzinfo=CHINA)
+        starts = ends - timedelta(days=1)
+        #: Between these, as ISO 8601 in UTC, at least one record must lie.
+        self._about = (starts - _CUT_OVER, ends + _CUT_OVER)
+        self._first: tuple[int, datetime] | None = None
+        self._is_of_day = False
+        self._times: dict[str, tuple[str, datetime]] = {}
+        self._count = 0
+        #: What the merchant gets in all, in fen.
+        self._net = 0
+
+    def rows(self) -> Iterator[BillRow]:
+        """The rows. Raises StatementUnreadable."""
+        found, wanted = self._found, self._found
+        alone = len(found) == 1 and not found[0].name
+        if not alone:
+            wanted = _details(found, merchant_no=self.merchant_no, day=self.business_date)
+        for member in wanted:
+            yield from self._read(member)
+        if self._first is not None and not self._is_of_day:
+            number, at = self._first
+            raise StatementUnreadable(
+                "other_day", f"the records are of about {at:%d %B}", line=number
+            )
+        if alone:
+            return
+        for member in found:
+            if _REPORT.match(_base(member)):
+                self._compare(_text(member))
+        self.unknown_columns = _adjustments(found)
+
+    def totals(self) -> StatementTotals:
+        """Nothing: a ZM file has no ending. The report beside it is held against the rows as they are read."""
+        return StatementTotals()
+
+    def _read(self, member: files.Member) -> Iterator[BillRow]:
         records = _records(member)
         for number, record in records:
-            if not self.lines and _foreign(record):
+            if not self._count and _foreign(record):
                 raise StatementUnreadable("other_format", "not a ZM file", line=number)
             try:
-                self._take(_Record(record, number))
+                row = self._row(_Record(record, number))
             except StatementUnreadable as error:
                 # A file that was cut off ends within a record.
                 short = len(record) < _LEAST
@@ -219,8 +252,10 @@ class _Reader:
                         "truncated", "the file ends within a record", line=number
                     ) from error
                 raise
+            self._count += 1
+            yield row
 
-    def _take(self, record: _Record) -> None:
+    def _row(self, record: _Record) -> BillRow:
         if record["商户代码"] != self.merchant_no:
             raise record.error("other_account", "the record is another merchant's", "商户代码")
         business = record["交易类型"]
@@ -232,56 +267,46 @@ class _Reader:
         amount = record.amount("交易金额")
         settled = record.signed("结算金额")
         is_refund = kind is LineKind.REFUND
-        trade_no, order_no = record["查询流水号"], record["商户订单号"]
+        trade_no, order_no = record.name("查询流水号"), record.name("商户订单号")
         if not trade_no or not order_no:
             raise record.error("bad_row", "a number is missing", "商户订单号")
-        if kind is LineKind.PAYMENT:
-            self.numbers[trade_no] = order_no
         net = record.signed("清算净额")
-        self.net += (settled or 0) if net is None else net
-        self.lines.append(
-            StatementLine(
-                kind=kind,
-                row=record.number,
-                # Of a refund the remark that went with it, until the payment itself is found.
-                order_no=_number(record["商户自定义域"]) if is_refund else order_no,
-                refund_no=order_no if is_refund else "",
-                platform_trade_no=record["原交易查询流水号"] if is_refund else trade_no,
-                platform_refund_no=trade_no if is_refund else "",
-                amount=amount,
-                fee=record.fee(kind, amount, settled),
-                occurred_at=record.time(self.day),
-                product=business + record["交易子类"],
-                raw=record,
-            )
+        self._net += (settled or 0) if net is None else net
+        return BillRow(
+            row=record.number,
+            kind=kind.value,
+            # Of a refund the remark that went with it, where the payment itself is not in the bill.
+            order_no=_number(record["商户自定义域"]) if is_refund else order_no,
+            refund_no=order_no if is_refund else "",
+            platform_trade_no=record.name("原交易查询流水号") if is_refund else trade_no,
+            platform_refund_no=trade_no if is_refund else "",
+            amount_minor=amount,
+            fee_minor=record.fee(kind, amount, settled),
+            occurred_at=self._time(record),
+            status="",
+            product=business + record["交易子类"],
+            flow_no="",
+            balance_minor=None,
+            raw=record.raw(),
         )
 
-    def bill(self, *, notes: tuple[str, ...] = ()) -> ParsedStatement:
-        """What was read."""
-        ends = datetime.combine(self.day, time(23), tzinfo=CHINA)
-        starts = ends - timedelta(days=1)
-        if self.lines and not any(
-            starts - _CUT_OVER <= line.occurred_at < ends + _CUT_OVER for line in self.lines
-        ):
-            first = self.lines[0]
-            raise StatementUnreadable(
-                "other_day", f"the records are of about {first.occurred_at:%d %B}", line=first.row
-            )
-        return ParsedStatement(
-            kind=StatementKind.TRADE,
-            business_date=self.day,
-            merchant_no=self.merchant_no,
-            lines=[self._numbered(line) for line in self.lines],
-            totals=StatementTotals(),
-            unknown_columns=notes,
-        )
+    def _time(self, record: _Record) -> str:
+        """When it was transmitted, in the year that fits the bill's day."""
+        digits = record["交易传输时间"]
+        known = self._times.get(digits)
+        if known is None:
+            near = datetime.combine(self.business_date, time(11), tzinfo=CHINA)
+            try:
+                at = wire.moment(digits, near=near)
+            except ValueError as error:
+                raise record.error("bad_row", "not a time", "交易传输时间") from error
+            known = self._times[digits] = at.isoformat(sep=" "), at
+            self._is_of_day = self._is_of_day or self._about[0] <= at < self._about[1]
+        if self._first is None:
+            self._first = record.number, known[1]
+        return known[0]
 
-    def _numbered(self, line: StatementLine) -> StatementLine:
-        if line.kind is not LineKind.REFUND or line.platform_trade_no not in self.numbers:
-            return line
-        return replace(line, order_no=self.numbers[line.platform_trade_no])
-
-    def compare(self, report: str) -> None:
+    def _compare(self, report: str) -> None:
         """Hold the records against the totals that a report (RD…) prints, where it prints any."""
         told: set[int] = set()
         for line in report.splitlines():
@@ -290,8 +315,22 @@ class _Reader:
         if len(told) < 2:
             return
         # Counts are printed as they are, amounts in yuan; the layout is not documented, so its order is not relied on.
-        if len(self.lines) * 100 not in told or abs(self.net) not in told:
+        if self._count * 100 not in told or abs(self._net) not in told:
             raise StatementUnreadable("totals", "the records do not come to the report's totals")
+
+
+def _unpacked(source: IO[bytes]) -> IO[bytes]:
+    """What was handed over, without the form in which bills travel."""
+    source.seek(0)
+    head = source.read(4096)
+    if not head.strip():
+        raise StatementUnreadable("truncated", "the file is empty")
+    if not _TRAVELLING.fullmatch(head):
+        return source
+    content = head + source.read(_LONGEST_TRAVELLING)
+    if len(content) > _LONGEST_TRAVELLING:
+        raise StatementUnreadable("too_large", "the file is too large")
+    return files.as_stream(inflate(content))
 
 
 def _fen(number: str) -> int:
@@ -308,18 +347,14 @@ def _foreign(record: bytes) -> bool:
     return _BEGINNING.match(record) is None
 
 
-class _Record(Mapping[str, str]):
-    """One record, cut up by bytes before anything is decoded; every complaint says where.
+class _Record:
+    """One record, cut up by bytes before anything is decoded; every complaint says where."""
 
-    As a mapping it is the row as it stands in the file, without empty columns and with the account masked.
-    """
-
-    __slots__ = ("_cells", "_record", "number")
+    __slots__ = ("_record", "number")
 
     def __init__(self, record: bytes, number: int) -> None:
         self.number = number
         self._record = record
-        self._cells: dict[str, str] | None = None
         if len(record) < _LEAST:
             raise self.error("bad_row", f"{len(record)} bytes are too few", None)
         if len(record.rstrip()) > LENGTH:
@@ -335,21 +370,25 @@ class _Record(Mapping[str, str]):
         value = self._record[_PLACES[name]].decode("gb18030", errors="replace").strip()
         return wire.masked(value) if name == "账号" else value
 
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in _PLACES if self[name])
+    def raw(self) -> str:
+        """The row as it stands in the file, without empty columns and with the account masked, as JSON."""
+        cells = {name: value for name in _PLACES if (value := self[name])}
+        return json.dumps(cells, ensure_ascii=False)
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    def name(self, name: str) -> str:
+        """A number that names something."""
+        value = self[name]
+        trouble = files.trouble_of_name(value)
+        if trouble:
+            raise self.error(trouble, "not a number as the platform writes it", name)
+        return value
 
-    def __repr__(self) -> str:
-        return f"_Record({dict(self)!r})"
-
-    def amount(self, name: str) -> Money:
+    def amount(self, name: str) -> int:
         """An amount in fen."""
         value = self[name]
         if not re.fullmatch(r"[0-9]{12}", value):
             raise self.error("bad_row", "not an amount", name)
-        return Money(int(value))
+        return int(value)
 
     def signed(self, name: str) -> int | None:
         """Fen with ``C`` (to the merchant, positive) or ``D`` before them; None where the column is empty."""
@@ -360,22 +399,13 @@ class _Record(Mapping[str, str]):
             raise self.error("bad_row", "not an amount", name)
         return int(value[1:]) * (1 if value[0] == "C" else -1)
 
-    def fee(self, kind: LineKind, amount: Money, settled: int | None) -> Money:
+    def fee(self, kind: LineKind, amount: int, settled: int | None) -> int:
         """What was charged (positive) or given back.
 
         The letter alone does not tell with certainty how the fee of a refund is meant; what was settled does.
         """
         said = self.signed("商户手续费") or 0
-        gross = amount.minor if kind is LineKind.PAYMENT else -amount.minor
+        gross = amount if kind is LineKind.PAYMENT else -amount
         if settled is not None and abs(gross - settled) == abs(said):
-            return Money(gross - settled)
-        return Money(-said)
-
-    def time(self, day: date) -> datetime:
-        """When it was transmitted, in the year that fits the bill's day."""
-        try:
-            return wire.moment(
-                self["交易传输时间"], near=datetime.combine(day, time(11), tzinfo=CHINA)
-            )
-        except ValueError as error:
-            raise self.error("bad_row", "not a time", "交易传输时间") from error
+            return gross - settled
+        return -said

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 from urllib.parse import urlencode
 
 from apps.platforms import fields, files, http, rsa
@@ -19,6 +19,7 @@ from apps.platforms.connectors.wechatpay.renewal import RenewalCalls
 from apps.platforms.gateway import (
     API_V3_KEY_WRONG,
     Ack,
+    BillReader,
     Capability,
     CheckState,
     CredentialCheck,
@@ -27,7 +28,6 @@ from apps.platforms.gateway import (
     Notification,
     NotificationKind,
     OrderNotFound,
-    ParsedStatement,
     PlatformRejected,
     PlatformUnavailable,
     RawNotification,
@@ -182,10 +182,10 @@ class WechatpayGateway(PaymentCalls, RefundCalls, RenewalCalls):
             platform_hash=digest,
         )
 
-    def parse_statement(
-        self, content: bytes, *, business_date: date, kind: StatementKind
-    ) -> ParsedStatement:
-        return statement.parse(
+    def open_statement(
+        self, content: bytes | IO[bytes], *, business_date: date, kind: StatementKind
+    ) -> BillReader:
+        return statement.Reader(
             content, merchant_no=self._ours.merchant_no, business_date=business_date, kind=kind
         )
 

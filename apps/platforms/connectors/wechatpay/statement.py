@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import IO, ClassVar, Final
 
-from apps.core.clock import CHINA
-from apps.core.money import InvalidAmount, Money
+from apps.core.money import Money
 from apps.platforms import files
+from apps.platforms.connectors.wechatpay.cells import Cells, amount_fen, fee_fen, plain_fee
 from apps.platforms.gateway import (
+    BillReader,
+    BillRow,
     LineKind,
     ParsedStatement,
     StatementKind,
-    StatementLine,
     StatementTotals,
     StatementUnreadable,
 )
 
-_ZERO = Money(0)
 _ALIASES = {
     "微信支付订单号": "微信订单号",
     "微信支付退款单号": "微信退款单号",
@@ -67,38 +65,30 @@ _NEEDED = {
 _SUMMARY = {StatementKind.TRADE: "总交易单数", StatementKind.FUND: "资金流水总笔数"}
 _APPLICANT = re.compile(r"(\d{8,10})API")
 _FIRST = {StatementKind.TRADE: "交易时间", StatementKind.FUND: "记账时间"}
+_ZONE: Final = "+08:00"
+_PAYMENT, _REFUND, _OTHER = LineKind.PAYMENT.value, LineKind.REFUND.value, LineKind.OTHER.value
 
 
 def parse(
     content: bytes, *, merchant_no: str, business_date: date, kind: StatementKind
 ) -> ParsedStatement:
-    """Read a bill: plain, gzip or zip, UTF-8 or GB18030. Raises StatementUnreadable.
-
-    In a fund bill a line's ``status`` is ``"in"`` or ``"out"``, and the totals' payment and refund figures are those of all
-    income and all expense. A fund bill says whose it is only in rows of
-    refunds.
-    """
-    members = [one for one in files.members(content) if "汇总" not in one.name]
-    if len(members) != 1:
-        raise StatementUnreadable("other_format", "the zip file must hold one bill")
-    for encoding in files.ENCODINGS:
-        reader = _Reader(merchant_no=merchant_no, business_date=business_date, kind=kind)
-        try:
-            return reader.read(files.text_lines(members[0], encoding))
-        except UnicodeDecodeError:
-            continue
-    raise StatementUnreadable("other_format", "the file is not text in UTF-8 or GB18030")
+    """Read a small bill whole, see ``Reader``. Raises StatementUnreadable."""
+    return Reader(content, merchant_no=merchant_no, business_date=business_date, kind=kind).parsed()
 
 
 def _split(row: str) -> list[str]:
-    if row.startswith("`"):
-        return [cell.strip() for cell in row[1:].split(",`")]
+    if row[0] == "`":
+        cells = row[1:].split(",`")
+        # Nearly no row has anything to strip.
+        if " ,`" in row or "` " in row or "\t" in row or row[-1] == " ":
+            return [cell.strip() for cell in cells]
+        return cells
     return _split_plain(row)
 
 
 def _split_plain(row: str) -> list[str]:
     try:
-        cells = next(csv.reader([row]), [])
+        cells = next(csv.reader([row], strict=True), [])
     except csv.Error:
         return []
     return [cell.strip().lstrip("`") for cell in cells]
@@ -109,153 +99,92 @@ def _heading(cell: str) -> str:
     return _ALIASES.get(name, name)
 
 
-@dataclass(kw_only=True)
-class _Reader:
-    merchant_no: str
-    business_date: date
-    kind: StatementKind
+class Reader(BillReader):
+    """A bill: plain, gzip or zip, UTF-8 or GB18030.
 
-    def read(self, lines: Iterator[str]) -> ParsedStatement:
-        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-        columns, ending, found = self._head(numbered), "", []
-        for number, line in numbered:
-            if line.lstrip("`").startswith(_SUMMARY[self.kind]):
-                ending = line
-                break
-            found.append(self._line(columns, number, line, numbered))
-        if not ending:
-            raise StatementUnreadable("truncated", "the bill's summary is missing at its end")
-        totals = self._totals(ending, numbered, len(found))
-        unknown = tuple(name for name in columns if name not in _KNOWN[self.kind])
-        return ParsedStatement(
-            kind=self.kind,
-            business_date=self.business_date,
-            merchant_no=self.merchant_no,
-            lines=found,
-            totals=totals,
-            unknown_columns=unknown,
-        )
+    In a fund bill a line's ``status`` is ``"in"`` or ``"out"``, and the totals' payment and refund figures are those of all
+    income and all expense. A fund bill says whose it is only in rows of refunds.
+    """
 
-    def _line(
+    flow_column: ClassVar[str] = "资金流水单号"
+
+    def __init__(
         self,
-        columns: dict[str, int],
-        number: int,
-        line: str,
-        following: Iterator[tuple[int, str]],
-    ) -> StatementLine:
-        try:
-            return self._row(_Row(columns, line, number, self.kind))
-        except StatementUnreadable as error:
-            # A file that was cut off ends within a row more often than between two.
-            if error.reason == "bad_row" and next(following, None) is None:
-                raise StatementUnreadable(
-                    "truncated", "the file ends within a row", line=number
-                ) from error
-            raise
+        content: bytes | IO[bytes],
+        *,
+        merchant_no: str,
+        business_date: date,
+        kind: StatementKind,
+    ) -> None:
+        self.kind = kind
+        self.business_date = business_date
+        self._day = business_date.isoformat()
+        self.merchant_no = merchant_no
+        members = [one for one in files.members(content) if "汇总" not in one.name]
+        if len(members) != 1:
+            raise StatementUnreadable("other_format", "the zip file must hold one bill")
+        self._member = members[0]
+        self._stated: StatementTotals | None = None
+        #: Times of this day as they were found, with their zone: a day has few different ones.
+        self.times: dict[str, str] = {}
+        self.amounts = files.Fen(amount_fen)
+        self.fees = files.Fen(fee_fen)
 
-    def _head(self, numbered: Iterator[tuple[int, str]]) -> dict[str, int]:
-        for number, line in numbered:
+    def rows(self) -> Iterator[BillRow]:
+        """The rows. Raises StatementUnreadable."""
+        lines = files.text_lines(self._member)
+        headings = self._head(lines)
+        self.unknown_columns = tuple(
+            name for name in headings.names if name and name not in _KNOWN[self.kind]
+        )
+        read = (_Trade if self.kind is StatementKind.TRADE else _Fund)(self, headings).read
+        summary = _SUMMARY[self.kind]
+        for count, (number, line) in enumerate(lines):
+            try:
+                row = read(number, line)
+            except StatementUnreadable as error:
+                if line.lstrip('`"').startswith(summary):
+                    self._stated = self._totals(line, lines, count)
+                    return
+                # A file that was cut off ends within a row more often than between two.
+                if error.reason == "bad_row" and next(lines, None) is None:
+                    raise StatementUnreadable(
+                        "truncated", "the file ends within a row", line=number
+                    ) from error
+                raise
+            yield row
+        raise StatementUnreadable("truncated", "the bill's summary is missing at its end")
+
+    def totals(self) -> StatementTotals:
+        """What the summary says, once all rows are read."""
+        assert self._stated is not None  # noqa: S101  # rows() ends with it or raises
+        return self._stated
+
+    def _head(self, lines: Iterator[tuple[int, str]]) -> files.Headings:
+        for number, line in lines:
             files.refuse_personal(line)
             names = [_heading(cell) for cell in line.split(",")]
             if not names or names[0] not in _FIRST.values():
-                if (number < 30 and len(names) < 4) or not any(names[1:]):
+                if number < 30 and (len(names) < 4 or not any(names[1:])):
                     # Perhaps the introduction of a private bill: its headings will tell.
                     continue
                 break
             if names[0] != _FIRST[self.kind]:
                 other = "fund" if self.kind is StatementKind.TRADE else "trade"
                 raise StatementUnreadable("other_format", f"this is the {other} bill", line=number)
-            columns = {name: index for index, name in enumerate(names) if name}
-            for name in _NEEDED[self.kind]:
-                if name not in columns:
-                    raise StatementUnreadable(
-                        "other_format", "a column is missing", line=number, column=name
-                    )
-            return columns
+            return files.check_headings(names, needed=_NEEDED[self.kind], line=number)
         raise StatementUnreadable("other_format", "the headings of a WeChat Pay bill are missing")
 
-    def _row(self, row: _Row) -> StatementLine:
-        return self._fund(row) if self.kind is StatementKind.FUND else self._trade(row)
-
-    def _trade(self, row: _Row) -> StatementLine:
-        if row["商户号"] != self.merchant_no:
-            raise row.error("other_account", "the row is another merchant's", "商户号")
-        state = row["交易状态"]
-        if state not in {"SUCCESS", "REFUND", "REVOKED"}:
-            raise row.error("bad_row", "a state that bills do not have", "交易状态")
-        when = next(
-            name
-            for name in ("退款申请时间", "交易时间")
-            if name == "交易时间" or (state != "SUCCESS" and row.get(name))
-        )
-        occurred_at = row.time(when, self.business_date)
-        fee = row.fee("手续费")
-        refunded = _ZERO
-        if state != "SUCCESS":
-            refunded = row.first_amount("申请退款金额", "退款金额")
-        if refunded.minor:
-            kind, amount, fee, status = LineKind.REFUND, refunded, -fee, row.get("退款状态")
-        else:
-            amount = row.first_amount("订单金额", "总金额", "应结订单金额")
-            # A reversed order without a refund's figures is neither income nor a refund.
-            kind = LineKind.PAYMENT if state == "SUCCESS" else LineKind.OTHER
-            status = state
-        return StatementLine(
-            kind=kind,
-            row=row.number,
-            order_no=row["商户订单号"],
-            refund_no=row.identifier("商户退款单号") if state != "SUCCESS" else "",
-            platform_trade_no=row.identifier("微信订单号"),
-            platform_refund_no=row.identifier("微信退款单号") if state != "SUCCESS" else "",
-            amount=amount,
-            fee=fee,
-            occurred_at=occurred_at,
-            status=sys.intern(status or state),
-            product=sys.intern(row.get("交易类型")),
-            raw=row.raw(),
-        )
-
-    def _fund(self, row: _Row) -> StatementLine:
-        direction = {"收入": "in", "支出": "out"}.get(row["收支类型"])
-        if direction is None:
-            raise row.error("bad_row", "neither income nor expense", "收支类型")
-        # The file names no merchant, but a refund names who asked for it.
-        applicant = _APPLICANT.fullmatch(row.get("资金变更提交申请人"))
-        if applicant is not None and applicant.group(1) != self.merchant_no:
-            raise row.error("other_account", "another merchant's refund", "资金变更提交申请人")
-        business = row["业务类型"]
-        kind = LineKind.OTHER
-        if "手续费" in business:
-            kind = LineKind.FEE
-        elif business == "交易" and direction == "in":
-            kind = LineKind.PAYMENT
-        elif business == "退款" and direction == "out":
-            kind = LineKind.REFUND
-        voucher, number = row.identifier("业务凭证号"), row.identifier("微信支付业务单号")
-        is_refund = kind is LineKind.REFUND
-        return StatementLine(
-            kind=kind,
-            row=row.number,
-            order_no="" if is_refund else voucher,
-            refund_no=voucher if is_refund else "",
-            platform_trade_no="" if is_refund else number,
-            platform_refund_no=number if is_refund else "",
-            amount=row.amount("收支金额(元)"),
-            fee=_ZERO,
-            occurred_at=row.time("记账时间", self.business_date),
-            status=direction,
-            product=sys.intern(business),
-            raw=row.raw(),
-        )
-
-    def _totals(
-        self, ending: str, numbered: Iterator[tuple[int, str]], rows: int
-    ) -> StatementTotals:
-        number, line = next(numbered, (0, ""))
+    def _totals(self, ending: str, lines: Iterator[tuple[int, str]], rows: int) -> StatementTotals:
+        number, line = next(lines, (0, ""))
         names = [_heading(cell) for cell in ending.split(",")]
         if not line:
             raise StatementUnreadable("truncated", "the figures of the summary are missing")
-        row = _Row({name: index for index, name in enumerate(names)}, line, number, self.kind)
+        row = Cells(files.Headings(names), _split(line), number)
+        if len(row.cells) != len(names):
+            raise row.error("bad_row", "the summary's figures do not fit its headings", None)
+        if next(lines, None) is not None:
+            raise StatementUnreadable("bad_row", "something follows the summary", line=number + 1)
         if row.count(_SUMMARY[self.kind]) != rows:
             raise row.error(
                 "totals", f"the summary does not count {rows} rows", _SUMMARY[self.kind]
@@ -263,94 +192,229 @@ class _Reader:
         if self.kind is StatementKind.FUND:
             return StatementTotals(
                 payment_count=row.count("收入笔数"),
-                payment_amount=row.amount("收入金额"),
+                payment_amount=Money(row.amount("收入金额")),
                 refund_count=row.count("支出笔数"),
-                refund_amount=row.amount("支出金额"),
+                refund_amount=Money(row.amount("支出金额")),
             )
         return StatementTotals(
-            payment_amount=row.first_amount("订单总金额", "总交易额", "应结订单总金额"),
-            refund_amount=row.first_amount("申请退款总金额", "退款总金额", "总退款金额"),
-            fee=_fen(row.decimal("手续费总金额")),
+            payment_amount=Money(row.first_amount("订单总金额", "总交易额", "应结订单总金额")),
+            refund_amount=Money(row.first_amount("申请退款总金额", "退款总金额", "总退款金额")),
+            fee=Money(fee_fen(row.get("手续费总金额"))),
+        )
+
+    def plain_time(self, text: str) -> str:
+        """A time of the bill's day as nearly all are written, with its zone; "" for any other text."""
+        if text[:10] != self._day or len(text) != 19:
+            return ""
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            return ""
+        made = self.times[text] = text + _ZONE
+        return made
+
+    def time(self, text: str, cells: Cells, name: str) -> str:
+        """A time of the bill's day with its zone."""
+        known = self.times.get(text)
+        if known is not None:
+            return known
+        try:
+            at = datetime.fromisoformat(text.replace("/", "-"))
+        except ValueError as error:
+            raise cells.error("bad_row", "not a time", name) from error
+        if at.tzinfo is not None:
+            raise cells.error("bad_row", "not a time", name)
+        if at.date() != self.business_date:
+            raise cells.error("other_day", f"the row is of {at.date()}", name)
+        self.times[text] = made = at.isoformat(sep=" ") + _ZONE
+        return made
+
+
+class _Trade:
+    """Reads rows of one trade bill, the places of its columns looked up once."""
+
+    def __init__(self, bill: Reader, headings: files.Headings) -> None:
+        self.bill = bill
+        self.headings = headings
+        self.width = headings.width
+        place = headings.places
+        self.at, self.merchant, self.trade_no = (
+            place["交易时间"],
+            place["商户号"],
+            place["微信订单号"],
+        )
+        self.order_no, self.state, self.fee = (
+            place["商户订单号"],
+            place["交易状态"],
+            place["手续费"],
+        )
+        self.product = place.get("交易类型")
+        self.amounts = [
+            place[name] for name in ("订单金额", "总金额", "应结订单金额") if name in place
+        ]
+
+    def read(self, number: int, line: str) -> BillRow:
+        """One row. Raises StatementUnreadable."""
+        cells = _split(line)
+        if len(cells) != self.width or cells[self.merchant] != self.bill.merchant_no:
+            raise self._foreign(number, cells)
+        state = cells[self.state]
+        if state != "SUCCESS":
+            return self._back(number, line, cells, state)
+        at, amount_text, fee_text = cells[self.at], "", cells[self.fee]
+        for place in self.amounts:
+            amount_text = cells[place]
+            if amount_text:
+                break
+        bill = self.bill
+        occurred_at = bill.times.get(at) or bill.plain_time(at)
+        amount = files.plain_fen(amount_text)
+        fee = bill.fees.known.get(fee_text)
+        if fee is None:
+            fee = plain_fee(fee_text)
+        order_no, trade_no = cells[self.order_no], cells[self.trade_no]
+        if (
+            not occurred_at
+            or amount is None
+            or fee is None
+            or not order_no.isalnum()
+            or not trade_no.isdecimal()
+            or files.UNSAFE.search(line) is not None
+            or files.trouble_of_name(order_no)
+            or files.trouble_of_name(trade_no)
+        ):
+            return self._careful(number, cells, safe=files.UNSAFE.search(line) is None)
+        return BillRow(
+            number, _PAYMENT, order_no, "", "" if trade_no == "0" else trade_no, "", amount, fee, occurred_at, state,
+            "" if self.product is None else cells[self.product], "", None, self.headings.plain % tuple(cells), True,
+        )  # fmt: skip
+
+    def _careful(self, number: int, cells: list[str], *, safe: bool) -> BillRow:
+        """A payment in which something is new, or wrong."""
+        row = Cells(self.headings, cells, number)
+        row.refuse_nul()
+        name = next(
+            (one for one in ("订单金额", "总金额", "应结订单金额") if row.get(one)), "订单金额"
+        )
+        return BillRow(
+            row=number,
+            kind=_PAYMENT,
+            order_no=row.name("商户订单号"),
+            refund_no="",
+            platform_trade_no=row.identifier("微信订单号"),
+            platform_refund_no="",
+            amount_minor=row.positive(name, self.bill.amounts),
+            fee_minor=row.fen("手续费", self.bill.fees),
+            occurred_at=self.bill.time(row.get("交易时间"), row, "交易时间"),
+            status=row.get("交易状态"),
+            product=row.get("交易类型"),
+            flow_no="",
+            balance_minor=None,
+            raw=self.headings.json(cells, safe=safe),
+            safe=safe,
+        )
+
+    def _back(self, number: int, line: str, cells: list[str], state: str) -> BillRow:
+        row = Cells(self.headings, cells, number)
+        row.refuse_nul()
+        if state not in {"REFUND", "REVOKED"}:
+            raise row.error("bad_row", "a state that bills do not have", "交易状态")
+        when = "退款申请时间" if row.get("退款申请时间") else "交易时间"
+        occurred_at = self.bill.time(row.get(when), row, when)
+        fee = abs(row.fen("手续费", self.bill.fees))
+        amount = abs(row.first_amount("申请退款金额", "退款金额"))
+        status = state
+        if amount:
+            kind, fee, status = _REFUND, -fee, row.get("退款状态") or state
+        else:
+            # A reversed order without a refund's figures is neither income nor a refund.
+            kind = _OTHER
+            amount = abs(row.first_amount("订单金额", "总金额", "应结订单金额"))
+        safe = files.UNSAFE.search(line) is None
+        return BillRow(
+            row=number,
+            kind=kind,
+            order_no=row.name("商户订单号"),
+            refund_no=row.identifier("商户退款单号"),
+            platform_trade_no=row.identifier("微信订单号"),
+            platform_refund_no=row.identifier("微信退款单号"),
+            amount_minor=amount,
+            fee_minor=fee,
+            occurred_at=occurred_at,
+            status=status,
+            product=row.get("交易类型"),
+            flow_no="",
+            balance_minor=None,
+            raw=self.headings.json(cells, safe=safe),
+            safe=safe,
+        )
+
+    def _foreign(self, number: int, cells: list[str]) -> StatementUnreadable:
+        row = Cells(self.headings, cells, number)
+        trouble = row.misfit()
+        if trouble is not None:
+            return trouble
+        return row.error("other_account", "the row is another merchant's", "商户号")
+
+
+class _Fund:
+    """Reads rows of one fund bill."""
+
+    def __init__(self, bill: Reader, headings: files.Headings) -> None:
+        self.bill = bill
+        self.headings = headings
+        self.amounts = files.Fen(amount_fen)
+        self.balances = files.Fen(amount_fen)
+
+    def read(self, number: int, line: str) -> BillRow:
+        """One movement. Raises StatementUnreadable."""
+        cells = _split(line)
+        row = Cells(self.headings, cells, number)
+        trouble = row.misfit()
+        if trouble is not None:
+            raise trouble
+        row.refuse_nul()
+        direction = {"收入": "in", "支出": "out"}.get(row.get("收支类型"))
+        if direction is None:
+            raise row.error("bad_row", "neither income nor expense", "收支类型")
+        # The file names no merchant, but a refund names who asked for it.
+        applicant = _APPLICANT.fullmatch(row.get("资金变更提交申请人"))
+        if applicant is not None and applicant.group(1) != self.bill.merchant_no:
+            raise row.error("other_account", "another merchant's refund", "资金变更提交申请人")
+        business = row.get("业务类型")
+        kind = _fund_kind(business, direction)
+        voucher, number_there = row.identifier("业务凭证号"), row.identifier("微信支付业务单号")
+        is_refund = kind is LineKind.REFUND
+        safe = files.UNSAFE.search(line) is None
+        balance = row.get("账户结余(元)")
+        return BillRow(
+            row=number,
+            kind=kind.value,
+            order_no="" if is_refund else voucher,
+            refund_no=voucher if is_refund else "",
+            platform_trade_no="" if is_refund else number_there,
+            platform_refund_no=number_there if is_refund else "",
+            amount_minor=row.positive("收支金额(元)", self.amounts),
+            fee_minor=0,
+            occurred_at=self.bill.time(row.get("记账时间"), row, "记账时间"),
+            status=direction,
+            product=business,
+            flow_no=row.identifier("资金流水单号"),
+            balance_minor=row.fen("账户结余(元)", self.balances) if balance else None,
+            raw=self.headings.json(cells, safe=safe),
+            safe=safe,
         )
 
 
-class _Row:
-    """One row, read by heading; every complaint says where."""
-
-    def __init__(
-        self, columns: Mapping[str, int], line: str, number: int, kind: StatementKind
-    ) -> None:
-        self.columns = columns
-        self.line = line
-        self.number = number
-        self.split = _split if line.startswith("`") else _split_plain
-        self.cells = self.split(line)
-        if len(self.cells) != len(columns):
-            raise self.error(
-                "bad_row", f"{len(self.cells)} cells where {len(columns)} are expected", None
-            )
-
-    def error(self, reason: str, detail: str, column: str | None) -> StatementUnreadable:
-        return StatementUnreadable(reason, detail, line=self.number, column=column)
-
-    def __getitem__(self, name: str) -> str:
-        return self.cells[self.columns[name]]
-
-    def get(self, name: str) -> str:
-        index = self.columns.get(name)
-        return "" if index is None else self.cells[index]
-
-    def raw(self) -> files.Cells:
-        return files.Cells(self.columns, self.line, self.split)
-
-    def identifier(self, name: str) -> str:
-        """A number that may be absent, which some bills write as 0."""
-        value = self.get(name)
-        return "" if value == "0" else value
-
-    def decimal(self, name: str) -> Decimal:
-        try:
-            value = Decimal(self.get(name))
-        except InvalidOperation as error:
-            raise self.error("bad_row", "not an amount", name) from error
-        if not value.is_finite() or value.adjusted() > 13:
-            raise self.error("bad_row", "not an amount", name)
-        return value
-
-    def amount(self, name: str) -> Money:
-        """A positive amount in whole fen."""
-        try:
-            return Money.from_yuan(abs(self.decimal(name)))
-        except InvalidAmount as error:
-            raise self.error("bad_row", "finer than one fen", name) from error
-
-    def first_amount(self, *names: str) -> Money:
-        """The amount in the first of these columns that the bill has."""
-        for name in names:
-            if self.get(name):
-                return self.amount(name)
-        raise self.error("bad_row", "the amount is missing", names[0])
-
-    def fee(self, name: str) -> Money:
-        """A fee without its sign; bills show it with five decimals."""
-        return _fen(abs(self.decimal(name)))
-
-    def count(self, name: str) -> int:
-        value = self.decimal(name)
-        if value != value.to_integral_value():
-            raise self.error("bad_row", "not a count", name)
-        return int(value)
-
-    def time(self, name: str, day: date) -> datetime:
-        value = self[name].replace("/", "-")
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise self.error("bad_row", "not a time", name) from error
-        if at.date() != day:
-            raise self.error("other_day", f"the row is of {at.date()}", name)
-        return at.replace(tzinfo=CHINA).astimezone(UTC)
-
-
-def _fen(value: Decimal) -> Money:
-    return Money(int(value.scaleb(2).to_integral_value(ROUND_HALF_UP)))
+def _fund_kind(business: str, direction: str) -> LineKind:
+    if "手续费" in business:
+        return LineKind.FEE
+    if "提现" in business:
+        return LineKind.PAYOUT
+    if "充值" in business:
+        return LineKind.TOP_UP
+    if business == "交易" and direction == "in":
+        return LineKind.PAYMENT
+    if business == "退款" and direction == "out":
+        return LineKind.REFUND
+    return LineKind.OTHER

@@ -6,6 +6,7 @@ import hashlib
 import json
 from argparse import ArgumentParser
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from apps.core.money import Money
 from apps.core.tenancy import Scope, enter_scope
 from apps.ledger.selectors import Period, period_balances
 from apps.merchants.models import Merchant
+from apps.reconciliation.services import kept_pieces
 from apps.reports import services
 from apps.reports.selectors import MAX_PERIOD_DAYS, TransactionFilters, sum_transactions
 
@@ -96,7 +98,12 @@ class Command(BaseCommand):
         if options["kind"] == "trial_balance":
             pieces = [services.export_trial_balance(period, **how)]
         else:
-            pieces = services.export_ledger(period, form=options["format"], now=now, **how)
+            kept = services.kept_ledger(period, form=options["format"], **how)
+            pieces = (
+                kept_pieces(kept)
+                if kept
+                else services.export_ledger(period, form=options["format"], now=now, **how)
+            )
         size, digest = self._save(options["output"], pieces)
         services.record_books_download(
             kind=options["kind"],
@@ -123,7 +130,10 @@ class Command(BaseCommand):
     def _write(self, filters: TransactionFilters, options: dict[str, Any]) -> dict[str, Any]:
         now = clock.now()
         how = {"headers": options["headers"], "encoding": options["encoding"]}
-        if options["kind"] == "summary":
+        kept = services.kept_export(filters, kind=options["kind"], **how)
+        if kept is not None:
+            pieces = kept_pieces(kept)
+        elif options["kind"] == "summary":
             pieces = iter([services.export_summary(filters, now=now, **how)])
         else:
             pieces = services.export_transactions(filters, **how)
@@ -132,7 +142,8 @@ class Command(BaseCommand):
         services.record_download(
             kind=options["kind"], filters=filters, actor=Actor.system("export"), now=now, **how
         )
-        sums = sum_transactions(filters)
+        # A closed day's file holds what is booked on it and no row that may still change.
+        sums = sum_transactions(replace(filters, booked_only=kept is not None))
         return {
             "kind": options["kind"],
             "merchant": options["merchant"],
