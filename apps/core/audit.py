@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +22,12 @@ SEAL_AFTER = timedelta(minutes=5)
 _RECORD = """
 INSERT INTO core_auditevent (merchant_id, at, actor_id, actor, action, subject_kind, subject_id, store_id, data, ip, user_agent)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_RECORD_MANY = """
+INSERT INTO core_auditevent (merchant_id, at, actor_id, actor, action, subject_kind, subject_id, store_id, data, ip, user_agent)
+SELECT %s, %s, %s, %s, %s, %s, seen.id, seen.store_id, seen.data::jsonb, %s, %s
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) WITH ORDINALITY AS seen (id, store_id, data, place)
+ORDER BY seen.place
 """
 
 
@@ -65,6 +71,36 @@ def record(
             Jsonb(dict(data or {})),
             actor.ip,
             actor.user_agent[:200],
+        ],
+    )
+
+
+def record_many(
+    *,
+    action: str,
+    subject_kind: str,
+    subjects: Iterable[tuple[int, int | None, Mapping[str, Any]]],
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """As ``record``, the same done to many: each subject's id, its store's, and its own data, in one statement."""
+    rows = list(subjects)
+    if not rows:
+        return
+    sql.run(
+        _RECORD_MANY,
+        [
+            current_scope().merchant_id,
+            at,
+            actor.user_id,
+            actor.label[:160],
+            action,
+            subject_kind,
+            actor.ip,
+            actor.user_agent[:200],
+            [one for one, _store, _data in rows],
+            [store for _one, store, _data in rows],
+            [json.dumps(dict(data), ensure_ascii=False) for _one, _store, data in rows],
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Names of merchants, stores and places in the page's language."""
+"""Names of merchants, stores and places in the page's language, and texts that fit on a line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ class Named(Protocol):
 
     name: str
     name_en: str
+
+
+def one_line(text: object) -> str:
+    """Text on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
 def speaks_english() -> bool:

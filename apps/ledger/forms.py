@@ -18,6 +18,7 @@ from typing_extensions import override
 from apps.core.clock import EARLIEST, LATEST
 from apps.core.fields import DayField, YuanField
 from apps.core.money import Money
+from apps.core.names import one_line
 from apps.ledger.models import AdjustmentReason, Purpose
 from apps.ledger.selectors import Period, PlanRow
 from apps.ledger.services import AccountWords, Line
@@ -30,7 +31,6 @@ MOST_LINES: Final = 40
 #: Accounting programs take digits, letters, points and hyphens.
 _CODE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.\-]{0,23}", re.ASCII)
 _SIDES: Final = {"negative": _("An amount has no sign here: use the other side.")}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 
 PERIODS: Final = [
     ("month", _("This month")),
@@ -41,11 +41,6 @@ PERIODS: Final = [
     ("all", _("From the beginning")),
     ("custom", _("Days of my choice")),
 ]
-
-
-def _one_line(text: object) -> str:
-    """The text on one line, without control characters."""
-    return " ".join(_CONTROL.sub(" ", str(text)).split())
 
 
 class PeriodForm(forms.Form):
@@ -178,7 +173,7 @@ class PlanForm(forms.Form):
             seen.setdefault(code.lower(), row)
             name = self._field("name", row)
             if asked.get(name):
-                asked[name] = _one_line(asked[name])
+                asked[name] = one_line(asked[name])
         return asked
 
     def words(self) -> dict[tuple[Purpose, int], AccountWords]:
@@ -232,7 +227,7 @@ class AdjustmentForm(forms.Form):
 
     def clean_memo(self) -> str:
         """The memo on one line."""
-        return _one_line(self.cleaned_data["memo"])
+        return one_line(self.cleaned_data["memo"])
 
     def clean_day(self) -> date:
         """A day that has begun."""
@@ -344,7 +339,7 @@ class ReverseForm(forms.Form):
 
     def clean_memo(self) -> str:
         """The memo on one line."""
-        return _one_line(self.cleaned_data["memo"])
+        return one_line(self.cleaned_data["memo"])
 
 
 class AdjustmentFilterForm(forms.Form):

@@ -105,6 +105,24 @@ class CodeFolder(MerchantScoped):
         ]
 
 
+class CodeBatch(MerchantScoped):
+    """Codes that were made together. ``nonce`` is the form's: sent twice, it makes them once."""
+
+    nonce = models.CharField(max_length=40)
+    count = models.PositiveIntegerField()
+    made_at = models.DateTimeField()
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="qrcodes_batch_wall"),
+            models.UniqueConstraint(fields=["merchant_id", "nonce"], name="qrcodes_batch_nonce"),
+        ]
+
+
 class QRCode(MerchantScoped):
     """A printed code. ``token`` is in its link and never changes; its ``Door`` is of kind ``qrcode``.
 
@@ -128,6 +146,7 @@ class QRCode(MerchantScoped):
     state_reason = models.CharField(max_length=200, blank=True, default="")
     folder = ScopedForeignKey(CodeFolder, null=True, related_name="codes")
     labels = ArrayField(models.CharField(max_length=30), default=list)
+    batch = ScopedForeignKey(CodeBatch, null=True, related_name="codes")
 
     class Meta:
         base_manager_name = "objects"
@@ -148,6 +167,7 @@ class QRCode(MerchantScoped):
         indexes = [
             models.Index(fields=["merchant_id", "store", "-id"], name="qrcodes_code_store"),
             models.Index(fields=["merchant_id", "folder", "-id"], name="qrcodes_code_folder"),
+            models.Index(fields=["merchant_id", "batch"], name="qrcodes_code_batch"),
             GinIndex(fields=["labels"], name="qrcodes_code_labels"),
         ]
 
@@ -223,6 +243,49 @@ class CodeVersion(MerchantScoped):
         ]
 
 
+class ActKind(models.TextChoices):
+    """What can be done to many codes at once."""
+
+    FOLDER = "folder", _("Move to a folder")
+    LABEL = "label", _("Add labels")
+    UNLABEL = "unlabel", _("Take labels off")
+    STORE = "store", _("Move to another store")
+    PAUSE = "pause", _("Pause")
+    RESUME = "resume", _("Resume")
+    RETIRE = "retire", _("Retire for good")
+
+
+class CodeAct(MerchantScoped):
+    """Something done to many codes at once. ``before`` has what each changed code was before, by its id, for undoing it.
+
+    ``left_out`` counts the codes that stayed as they were, by the reason. ``words`` says what was done: a folder's or store's
+    name, labels, or why.
+    """
+
+    nonce = models.CharField(max_length=40)
+    kind = models.CharField(max_length=8, choices=ActKind)
+    words = models.CharField(max_length=340, blank=True, default="")
+    before = models.JSONField(default=dict)
+    #: The folder or store they were moved to.
+    target = models.BigIntegerField(null=True)
+    left_out = models.JSONField(default=dict)
+    count = models.PositiveIntegerField()
+    made_at = models.DateTimeField()
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    undone_at = models.DateTimeField(null=True)
+    #: Codes that undoing left alone, since somebody changed them meanwhile.
+    kept = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="qrcodes_act_wall"),
+            models.UniqueConstraint(fields=["merchant_id", "nonce"], name="qrcodes_act_nonce"),
+        ]
+
+
 class Scan(MerchantScoped):
     """One opening of a code. Append-only, split by month on ``at``; holds no address and no payer."""
 
@@ -277,5 +340,67 @@ class ArtworkDesign(MerchantScoped):
             models.CheckConstraint(
                 condition=models.Q(logo__isnull=True) | models.Q(level__in=["Q", "H"]),
                 name="qrcodes_design_logo_level",
+            ),
+        ]
+
+
+class PrintState(models.TextChoices):
+    """How far a print job is."""
+
+    RUNNING = "running", _("Being drawn")
+    READY = "ready", _("Ready")
+    REFUSED = "refused", _("Could not be drawn")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+class PrintJob(MerchantScoped):
+    """Files for a print shop. ``code_ids`` in the order of printing; ``done`` of them are drawn, those in ``problems`` are not.
+
+    ``problems`` are ``{"code", "name", "words"}``, in the language of whoever asked. A design that is changed
+    meanwhile ends the job: half of a batch in other colours is of no use.
+    """
+
+    nonce = models.CharField(max_length=40)
+    state = models.CharField(max_length=9, choices=PrintState, default=PrintState.RUNNING)
+    #: "pdf": a file for each code; "book": a hundred codes a file; "svg".
+    file = models.CharField(max_length=4)
+    form = models.CharField(max_length=12)
+    #: The design's id, None for the plain one. No key: a design may be deleted later.
+    design_number = models.BigIntegerField(null=True)
+    design_changed_at = models.DateTimeField(null=True)
+    language = models.CharField(max_length=8)
+    code_ids = ArrayField(models.BigIntegerField())
+    done = models.PositiveIntegerField(default=0)
+    problems = models.JSONField(default=list)
+    spoken = models.CharField(max_length=10, default="zh-hans")
+    made_at = models.DateTimeField()
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    ended_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="qrcodes_print_wall"),
+            models.UniqueConstraint(fields=["merchant_id", "nonce"], name="qrcodes_print_nonce"),
+        ]
+
+
+class PrintFile(MerchantScoped):
+    """One file of a print job; ``position`` is that of its first code."""
+
+    job = ScopedForeignKey(PrintJob, related_name="files")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=200)
+    content = models.BinaryField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="qrcodes_printfile_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "job", "position"], name="qrcodes_printfile_place"
             ),
         ]

@@ -12,3 +12,16 @@ from apps.qrcodes import services
 def apply_version(subject_id: int, now: datetime) -> datetime | None:
     """A planned change of a code begins: its row follows."""
     return services.apply_version(code_id=subject_id, now=now)
+
+
+@due_task(services.DRAW)
+def draw_prints(subject_id: int, now: datetime) -> datetime | None:
+    """Some seconds' worth of files for a print shop."""
+    return services.draw_prints(job_id=subject_id, now=now)
+
+
+@due_task(services.FORGET)
+def forget_prints(subject_id: int, now: datetime) -> None:
+    """A print job's week is over: its files go."""
+    del now
+    services.forget_print(job_id=subject_id)

@@ -2,12 +2,40 @@
 
 from django.urls import path
 
-from apps.qrcodes.views import codes, designs, files, lists, making, proofs, studio, templates
+from apps.qrcodes.views import (
+    acts,
+    bulk,
+    codes,
+    designs,
+    files,
+    lists,
+    making,
+    prints,
+    proofs,
+    studio,
+    templates,
+)
 
 app_name = "qrcodes"
 urlpatterns = [
     path("", lists.code_list, name="code_list"),
     path("create/", making.code_create, name="code_create"),
+    path("create/many/", bulk.code_bulk, name="code_bulk"),
+    path("create/many/table.csv", bulk.bulk_table, name="bulk_table"),
+    path("copies/", bulk.codes_copy, name="codes_copy"),
+    path("acts/", acts.act_list, name="act_list"),
+    path("acts/create/", acts.act_create, name="act_create"),
+    path("acts/<int:act_id>/", acts.act_detail, name="act_detail"),
+    path("acts/<int:act_id>/undo/", acts.act_undo, name="act_undo"),
+    path("folders/", acts.folder_list, name="folder_list"),
+    path("folders/<int:folder_id>/", acts.folder_change, name="folder_change"),
+    path("folders/<int:folder_id>/delete/", acts.folder_delete, name="folder_delete"),
+    path("prints/", prints.print_list, name="print_list"),
+    path("prints/create/", prints.print_create, name="print_create"),
+    path("prints/<int:job_id>/", prints.print_detail, name="print_detail"),
+    path("prints/<int:job_id>/cancel/", prints.print_cancel, name="print_cancel"),
+    path("prints/<int:job_id>/delete/", prints.print_delete, name="print_delete"),
+    path("prints/<int:job_id>/files.zip", prints.print_download, name="print_download"),
     path("templates/", templates.template_list, name="template_list"),
     path("templates/create/", templates.template_create, name="template_create"),
     path("templates/<int:template_id>/", templates.template_change, name="template_change"),
@@ -27,6 +55,7 @@ urlpatterns = [
     path("<int:code_id>/preview.png", files.code_preview, name="code_preview"),
     path("<int:code_id>/download/", files.code_download, name="code_download"),
     path("<int:code_id>/terminal/", codes.code_terminal, name="code_terminal"),
+    path("<int:code_id>/file/", acts.code_file, name="code_file"),
     path("<int:code_id>/change/", making.code_change, name="code_change"),
     path("<int:code_id>/versions/", making.code_versions, name="code_versions"),
     path(

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.money import Money
-from apps.core.names import named
+from apps.core.names import named, one_line
 from apps.merchants.models import Store
 from apps.qrcodes.forms import read_amount
 from apps.refunds.models import RequestReason
@@ -128,11 +128,6 @@ class RuleForm(forms.Form):
             raise
 
 
-def _one_line(text: object) -> str:
-    """Text on one line, without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-
-
 class RequestForm(forms.Form):
     """What a customer says who wants money back."""
 
@@ -178,11 +173,11 @@ class RequestForm(forms.Form):
 
     def clean_words(self) -> str:
         """The words on one line."""
-        return _one_line(self.cleaned_data["words"])
+        return one_line(self.cleaned_data["words"])
 
     def clean_contact(self) -> str:
         """The contact on one line."""
-        return _one_line(self.cleaned_data["contact"])
+        return one_line(self.cleaned_data["contact"])
 
 
 class DeclineForm(forms.Form):
@@ -198,7 +193,7 @@ class DeclineForm(forms.Form):
 
     def clean_answer(self) -> str:
         """The answer on one line. Raises ValidationError."""
-        answer = _one_line(self.cleaned_data["answer"])
+        answer = one_line(self.cleaned_data["answer"])
         if not answer:
             raise ValidationError(self.fields["answer"].error_messages["required"])
         return answer

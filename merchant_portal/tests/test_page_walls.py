@@ -26,7 +26,17 @@ from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.tests.factories import make_account, make_paid
 from apps.platforms.models import Notification, PlatformAccount
 from apps.qrcodes.artwork import PLAIN
-from apps.qrcodes.services import create_code, create_design, save_template
+from apps.qrcodes.models import ActKind
+from apps.qrcodes.services import (
+    PrintWish,
+    Wish,
+    act_on_codes,
+    create_code,
+    create_design,
+    folder_named,
+    save_template,
+    start_print,
+)
 from apps.reconciliation.models import (
     AutoRule,
     BulkAct,
@@ -147,6 +157,22 @@ def populate(shop: Shop) -> dict[str, object]:
         actor=Actor("t"),
         now=NOW,
     )
+    folder = folder_named("露台", actor=Actor("t"), now=NOW)
+    act = act_on_codes(
+        [code.pk],
+        Wish(kind=ActKind.FOLDER, folder_id=folder.pk),
+        nonce="x",
+        actor=Actor("t"),
+        now=NOW,
+    )
+    job = start_print(
+        [code.pk],
+        PrintWish(file="pdf", form="A6", language="both"),
+        nonce="x",
+        spoken="en",
+        actor=Actor("t"),
+        now=NOW,
+    )
     set_request_terms(is_open=True, days=7, policy="", actor=Actor("t"), now=NOW)
     asked = ask_for_refund(
         payment=paid,
@@ -256,6 +282,9 @@ def populate(shop: Shop) -> dict[str, object]:
         task="payments.poll", merchant_id=shop.merchant.pk, subject_id=paid.pk, due_at=NOW
     )
     return {
+        "folder_id": folder.pk,
+        "act_id": act.pk,
+        "job_id": job.pk,
         "account_id": account.pk,
         "ledger_account_id": Account.objects.order_by("pk")[0].pk,
         "entry_id": JournalEntry.objects.order_by("pk")[0].pk,

@@ -6,17 +6,18 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.fields import offer
 from apps.core.money import MAX_AMOUNT_MINOR, Money
 from apps.core.names import named
 from apps.merchants.models import Store
-from apps.qrcodes.models import ScenarioKind
+from apps.qrcodes.models import CodeFolder, ScenarioKind
 
 _NUMBER = re.compile(r"[+\-−]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
@@ -82,12 +83,32 @@ class CodeFilterForm(forms.Form):
         ],
     )
 
-    def __init__(self, data: Mapping[str, Any], *, stores: Sequence[Store]) -> None:
+    folder = forms.TypedChoiceField(label=_("Folder"), required=False, coerce=int, empty_value=None)
+    label = forms.ChoiceField(label=_("Label"), required=False)
+    #: Codes that were made together; only in addresses.
+    batch = forms.IntegerField(
+        label=_("Made together"), required=False, min_value=1, max_value=2**62
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        *,
+        stores: Sequence[Store],
+        folders: Sequence[CodeFolder] = (),
+        labels: Sequence[str] = (),
+    ) -> None:
         super().__init__(data)
-        cast("forms.ChoiceField", self.fields["store"]).choices = [
-            ("", gettext("All stores")),
-            *((store.pk, named(store)) for store in stores),
-        ]
+        offer(
+            self,
+            store=[("", gettext("All stores")), *((store.pk, named(store)) for store in stores)],
+            folder=[
+                ("", gettext("All folders")),
+                *((folder.pk, folder.name) for folder in folders),
+                (0, gettext("In no folder")),
+            ],
+            label=[("", gettext("All labels")), *((label, label) for label in labels)],
+        )
 
 
 class ArtworkForm(forms.Form):

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.qrcodes.forms.terms import one_line
+from apps.core.names import one_line
 from apps.qrcodes.models import ScenarioKind
 from apps.qrcodes.scenarios import OwnQuestion
 from apps.qrcodes.services import TemplateRefused

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from apps.core.fields import FenField, offer
 from apps.core.money import Money
-from apps.core.names import named
+from apps.core.names import named, one_line
 from apps.core.templatetags.portal import platform_label
 from apps.merchants.models import Store
 from apps.qrcodes.forms.codes import read_amount
@@ -45,11 +45,6 @@ ASKED: Final = "asked_"
 def _when(**options: Any) -> forms.DateTimeField:
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
     return forms.DateTimeField(required=False, widget=widget, **options)
-
-
-def one_line(text: object) -> str:
-    """Text on one line, without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
 def read_choices(text: str) -> tuple[PriceChoice, ...]:

@@ -87,7 +87,9 @@ def usable(code: QRCode, now: datetime, *, version: CodeVersion | None = None) -
 
 def get_code(code_id: int) -> QRCode:
     """A code of the stores in scope with its scenario, store and terminal. Raises QRCode.DoesNotExist."""
-    codes = QRCode.objects.visible().select_related("scenario__template", "store", "terminal")
+    codes = QRCode.objects.visible().select_related(
+        "scenario__template", "store", "terminal", "folder"
+    )
     code: QRCode = codes.get(pk=code_id)
     return code
 

@@ -26,6 +26,10 @@ class CodeFilters:
     kind: str = ""
     state: str = ""
     text: str = ""
+    #: 0: those in no folder.
+    folder_id: int | None = None
+    label: str = ""
+    batch_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,21 @@ def _in_state(codes: ScopedQuerySet[QRCode], state: str, now: datetime) -> Scope
 
 def list_codes(filters: CodeFilters, *, now: datetime) -> ScopedQuerySet[QRCode]:
     """The codes of the stores in scope that pass the filters, newest first."""
-    codes: ScopedQuerySet[QRCode] = QRCode.objects.visible().select_related("scenario", "store")
+    codes: ScopedQuerySet[QRCode] = QRCode.objects.visible().select_related(
+        "scenario", "store", "folder"
+    )
     codes = _in_state(codes, filters.state, now)
     if filters.store_id is not None:
         codes = codes.filter(store_id=filters.store_id)
     if filters.kind:
         codes = codes.filter(scenario__kind=filters.kind)
+    if filters.folder_id is not None:
+        inside = Q(folder_id=filters.folder_id) if filters.folder_id else Q(folder=None)
+        codes = codes.filter(inside)
+    if filters.label:
+        codes = codes.filter(labels__contains=[filters.label])
+    if filters.batch_id is not None:
+        codes = codes.filter(batch_id=filters.batch_id)
     if filters.text:
         codes = codes.filter(
             Q(scenario__name__icontains=filters.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast, get_args
 
@@ -56,6 +57,23 @@ def placard_of(
         language=language,
         reference=code.token,
     )
+
+
+def placards_of(
+    code_ids: Iterable[int], *, merchant: Merchant, design: Design
+) -> dict[int, tuple[QRCode, Placard]]:
+    """As ``dressed_placard``, of many codes: each code and its placard by id. One query more for each store among them."""
+    codes = QRCode.objects.visible().filter(pk__in=list(code_ids))
+    wallets: dict[int, tuple[str, ...]] = {}
+    found: dict[int, tuple[QRCode, Placard]] = {}
+    for code in codes.select_related("scenario", "store"):
+        if code.store_id not in wallets:
+            wallets[code.store_id] = wallets_of(code) if design.wallet_marks else ()
+        placard = placard_of(
+            code, merchant=merchant, language=design.language, wallets=wallets[code.store_id]
+        )
+        found[code.pk] = (code, replace(placard, accent=design.accent))
+    return found
 
 
 def trial_placards(*, store: Store, merchant: Merchant, name: str, name_en: str) -> list[Placard]:

@@ -1,6 +1,9 @@
-"""The list of codes."""
+"""The list of codes, and what is chosen in it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
@@ -8,13 +11,62 @@ from django.views.decorators.http import require_safe
 from apps.core import clock, keyset
 from apps.core.htmx import render_page
 from apps.merchants.access import MerchantRequest, merchant_view
+from apps.merchants.models import Store
 from apps.merchants.selectors import list_stores
+from apps.qrcodes.batches import MOST_CODES
+from apps.qrcodes.bulkwords import ACTS
 from apps.qrcodes.forms import CodeFilterForm
 from apps.qrcodes.selectors import (
     CodeFilters,
     has_codes,
+    list_codes,
+    list_folders,
+    list_labels,
     page_codes,
 )
+
+#: What the list's own fields are called; the choice goes on with them when it is "all that are shown".
+FILTERS = ("q", "store", "kind", "state", "folder", "label", "batch")
+#: A filter of the list by the name it has beside a choice, where "kind" is what is to be done.
+_SENT_AS = {"kind": "code_kind"}
+
+
+def _filters(form: CodeFilterForm) -> CodeFilters:
+    # An address typed by hand may name what does not exist: such a filter is left out, the rest holds.
+    form.is_valid()
+    chosen = form.cleaned_data
+    return CodeFilters(
+        store_id=chosen.get("store"),
+        kind=chosen.get("kind", ""),
+        state=chosen.get("state", ""),
+        text=chosen.get("q", "").strip(),
+        folder_id=chosen.get("folder"),
+        label=chosen.get("label", ""),
+        batch_id=chosen.get("batch"),
+    )
+
+
+def _filter_form(data: Mapping[str, Any], stores: Sequence[Store]) -> CodeFilterForm:
+    return CodeFilterForm(data, stores=stores, folders=list_folders(), labels=list_labels())
+
+
+def chosen_ids(request: MerchantRequest) -> list[int]:
+    """The codes that a form names: ``ids`` as the confirmation carries them, all that the list's filters show, or those ticked.
+
+    In the order of their making; one more than ``MOST_CODES`` where there are too many.
+    """
+    data = request.POST
+    if "ids" in data:
+        texts = data["ids"].split(",")
+    elif "all" in data:
+        sent = {name: data.get(_SENT_AS.get(name, name), "") for name in FILTERS}
+        filters = _filters(_filter_form(sent, list(list_stores())))
+        codes = list_codes(filters, now=clock.now()).order_by("pk")
+        return list(codes.values_list("pk", flat=True)[: MOST_CODES + 1])
+    else:
+        texts = data.getlist("code")
+    ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19}
+    return sorted(ids)[: MOST_CODES + 1]
 
 
 def _chips(request: MerchantRequest, form: CodeFilterForm) -> list[dict[str, str]]:
@@ -39,29 +91,25 @@ def code_list(request: MerchantRequest) -> HttpResponse:
     """The codes of the stores that the member reaches."""
     now = clock.now()
     stores = list(list_stores())
-    form = CodeFilterForm(request.GET, stores=stores)
-    # An address typed by hand may name what does not exist: such a filter is left out, the rest holds.
-    form.is_valid()
-    chosen = form.cleaned_data
-    filters = CodeFilters(
-        store_id=chosen.get("store"),
-        kind=chosen.get("kind", ""),
-        state=chosen.get("state", ""),
-        text=chosen.get("q", "").strip(),
-    )
+    form = _filter_form(request.GET, stores)
     page = page_codes(
-        filters,
+        _filters(form),
         merchant=request.merchant,
         now=now,
         after=keyset.decode_id(request.GET.get("after", "")),
         before=keyset.decode_id(request.GET.get("before", "")),
     )
-    chips = _chips(request, form)
     context = {
         "form": form,
         "page": page,
-        "chips": chips,
+        "chips": _chips(request, form),
         "any_codes": bool(page.rows) or has_codes(),
         "can_create": any(store.is_active for store in stores),
+        "acts": ACTS,
+        "filters": [
+            (_SENT_AS.get(name, name), request.GET[name])
+            for name in FILTERS
+            if request.GET.get(name)
+        ],
     }
     return render_page(request, "qrcodes/code_list.html", context, partial="codes")

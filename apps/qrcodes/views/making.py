@@ -60,12 +60,13 @@ def _refuse_too_long(form: TermsForm, *, stores: Sequence[Store], merchant: Merc
                 return
 
 
-def _number(text: str) -> int | None:
+def number_of(text: str) -> int | None:
+    """An id in an address, None where it is none."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def _template_or_404(text: str) -> ScenarioTemplate:
-    number = _number(text)
+    number = number_of(text)
     if number is None:
         raise Http404
     try:
@@ -74,11 +75,11 @@ def _template_or_404(text: str) -> ScenarioTemplate:
         raise Http404 from error
 
 
-def _chosen(request: MerchantRequest) -> tuple[Template, QRCode | None] | None:
+def chosen_template(request: MerchantRequest) -> tuple[Template, QRCode | None] | None:
     """The template that a new code is made by, and the code that it is a copy of; None while nothing is chosen."""
     given = request.POST if request.method == "POST" else request.GET
     if given.get("copy"):
-        number = _number(given["copy"])
+        number = number_of(given["copy"])
         copied = code_or_404(number if number is not None else 0)
         row = copied.scenario.template
         return (HOUSE[copied.scenario.kind] if row is None else own(row)), copied
@@ -94,7 +95,7 @@ def _chosen(request: MerchantRequest) -> tuple[Template, QRCode | None] | None:
 def code_create(request: MerchantRequest) -> HttpResponse:
     """A new code: first what it is for, then its terms. ``copy`` names a code whose terms it begins with."""
     stores = list(list_stores(only_active=True))
-    chosen = _chosen(request)
+    chosen = chosen_template(request)
     if chosen is None or not stores:
         context = {
             "has_stores": bool(stores),
@@ -188,7 +189,7 @@ def code_change(request: MerchantRequest, code_id: int) -> HttpResponse:
 
 
 def _version(versions: Sequence[CodeVersion], text: str) -> CodeVersion | None:
-    number = _number(text)
+    number = number_of(text)
     return next((version for version in versions if version.number == number), None)
 
 

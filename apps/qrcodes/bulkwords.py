@@ -1,0 +1,292 @@
+"""Many codes at once, in words: what is wrong in a row, what an act did and left out, why a code was not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from apps.qrcodes.batches import (
+    LABEL_LENGTH,
+    MOST_BYTES,
+    MOST_CODES,
+    MOST_LABELS,
+    FileRefused,
+    Flaw,
+)
+from apps.qrcodes.models import ActKind, CodeAct, PrintJob
+from apps.qrcodes.printing import missing_words
+from apps.qrcodes.services import FINAL
+from apps.qrcodes.wording import terms_sentence
+
+
+@dataclass(frozen=True, slots=True)
+class ActWords:
+    """An act's name on a button, its icon, and what it means for the codes."""
+
+    name: Promise
+    icon: str
+    what: Promise
+
+
+ACTS: Final[Mapping[str, ActWords]] = {
+    ActKind.FOLDER: ActWords(
+        gettext_lazy("Move to a folder"),
+        "folder",
+        gettext_lazy("Folders keep codes together in this list. Customers do not see them."),
+    ),
+    ActKind.LABEL: ActWords(
+        gettext_lazy("Add labels"),
+        "tags",
+        gettext_lazy("Labels are for finding codes. Customers do not see them."),
+    ),
+    ActKind.UNLABEL: ActWords(
+        gettext_lazy("Take labels off"),
+        "tag-off",
+        gettext_lazy("Labels are for finding codes. Customers do not see them."),
+    ),
+    ActKind.STORE: ActWords(
+        gettext_lazy("Move to another store"),
+        "building-store",
+        gettext_lazy(
+            "From now on their payments belong to that store. The printed codes stay as they are; the store's name on the placard does too."
+        ),
+    ),
+    ActKind.PAUSE: ActWords(
+        gettext_lazy("Pause"),
+        "player-pause",
+        gettext_lazy("They take no payments until they are resumed. Customers read a calm notice."),
+    ),
+    ActKind.RESUME: ActWords(
+        gettext_lazy("Resume"), "player-play", gettext_lazy("They take payments again.")
+    ),
+    ActKind.RETIRE: ActWords(
+        gettext_lazy("Retire"),
+        "archive",
+        gettext_lazy("They never take payments again. Take the placards down."),
+    ),
+}
+
+
+def field_name(field: str) -> str:
+    """A column or field of a batch in words; "" for the whole row."""
+    return {
+        "name": _("Name"),
+        "name_en": _("English name"),
+        "amount": _("Amount"),
+        "labels": _("Labels"),
+        "numbers": _("Numbers"),
+        "number": _("Table number"),
+        "details": _("Answers"),
+    }.get(field, "")
+
+
+def flaw_sentence(flaw: Flaw) -> str:
+    """What is wrong in a row, and what to do."""
+    value = flaw.value
+    match flaw.field, flaw.reason:
+        case _field, "said":
+            return value
+        case "name", "missing":
+            return _("The name is missing.")
+        case "labels", "too_long":
+            return _("A label has at most %(most)d characters.") % {"most": LABEL_LENGTH}
+        case "labels", "too_many":
+            return _("A code has at most %(most)d labels.") % {"most": MOST_LABELS}
+        case "numbers", "missing":
+            return _("Write which numbers, such as 1-20 or A01-A08, B1.")
+        case "numbers", "backwards":
+            return _("“%(value)s” runs backwards. Write the smaller number first.") % {
+                "value": value
+            }
+        case "numbers", "ends_differ":
+            return _("The two ends of “%(value)s” do not begin alike. Write A1-A8, or A1-8.") % {
+                "value": value
+            }
+        case "numbers", "twice":
+            return _("%(value)s is named twice.") % {"value": value}
+        case "name", "twice":
+            return _("%(value)s: an earlier row has this name already (its line in brackets).") % {
+                "value": value
+            }
+        case "name", "exists":
+            return _(
+                "%(value)s: this store has a code of this name. Rename it, or leave out what is there already."
+            ) % {"value": value}
+        case _field, "too_many":
+            return _("At most %(most)s codes are made at once. Make the rest after these.") % {
+                "most": f"{MOST_CODES:,}"
+            }
+        case _field, "unknown_column":
+            return _("No column is called “%(value)s”. Take it out, or rename it.") % {
+                "value": value
+            }
+        case _field, "column_twice":
+            return _("The column “%(value)s” is there twice.") % {"value": value}
+        case _field, "no_name_column":
+            return _(
+                "The first line must name the columns, and one must be called name or number. Take the empty table as a beginning."
+            )
+        case _field, "too_many_cells":
+            return _("The row has %(value)s cells, more than the first line names.") % {
+                "value": value
+            }
+        case _field, "unreadable":
+            return _("The row cannot be read: a quotation mark is not closed, or a cell is huge.")
+        case _field, "no_rows":
+            return _("There is no row under the first line.")
+        case _field, "unprintable":
+            return missing_words(value.split())
+        case _field, "too_long_to_print":
+            return _("“%(text)s” is too long to be printed readably. Shorten the name.") % {
+                "text": value
+            }
+        case _other:
+            return terms_sentence(flaw.field, flaw.reason)
+
+
+def file_sentence(refused: FileRefused) -> str:
+    """Why an upload is no table."""
+    match refused.reason:
+        case "empty":
+            return _("The file is empty.")
+        case "too_large":
+            return _("The file is larger than %(most)d MB. Split it.") % {
+                "most": MOST_BYTES // 1_000_000
+            }
+        case "workbook":
+            return _("This is an Excel workbook. Save it as CSV (UTF-8) and upload that.")
+        case "binary":
+            return _("This is not a text file. Save the table as CSV and upload that.")
+        case _other:
+            return _(
+                "The characters of this file cannot be read. Save it as CSV in UTF-8 or GB18030."
+            )
+
+
+def refused_sentence(field: str, reason: str) -> str:
+    """Why an act or a print job cannot be begun."""
+    match field, reason:
+        case _field, "jobs":
+            return _("Five print jobs are being drawn already. Wait for one to end.")
+        case "codes", "missing":
+            return _("Choose codes first.")
+        case "labels", "missing":
+            return _("Write at least one label.")
+        case "folder", "too_many":
+            return _("There are 200 folders already. Delete one that is empty.")
+        case "labels", _reason:
+            return flaw_sentence(Flaw(0, "labels", reason))
+        case _field, "too_many":
+            return _("At most %(most)s codes at once. Choose fewer.") % {"most": f"{MOST_CODES:,}"}
+        case _other:
+            return terms_sentence(field, reason)
+
+
+def done_sentence(act: CodeAct) -> str:
+    """What an act did, with its count."""
+    count = act.count
+    words = {"count": count, "words": act.words}
+    match act.kind:
+        case ActKind.FOLDER if act.words:
+            text = ngettext(
+                "%(count)d code moved to the folder %(words)s.",
+                "%(count)d codes moved to the folder %(words)s.",
+                count,
+            )
+        case ActKind.FOLDER:
+            text = ngettext(
+                "%(count)d code taken out of its folder.",
+                "%(count)d codes taken out of their folders.",
+                count,
+            )
+        case ActKind.LABEL:
+            text = ngettext(
+                "%(count)d code labelled %(words)s.", "%(count)d codes labelled %(words)s.", count
+            )
+        case ActKind.UNLABEL:
+            text = ngettext(
+                "%(words)s taken off %(count)d code.", "%(words)s taken off %(count)d codes.", count
+            )
+        case ActKind.STORE:
+            text = ngettext(
+                "%(count)d code moved to %(words)s.", "%(count)d codes moved to %(words)s.", count
+            )
+        case ActKind.PAUSE:
+            text = ngettext("%(count)d code paused.", "%(count)d codes paused.", count)
+        case ActKind.RESUME:
+            text = ngettext("%(count)d code resumed.", "%(count)d codes resumed.", count)
+        case _retired:
+            text = ngettext("%(count)d code retired.", "%(count)d codes retired.", count)
+    return text % words
+
+
+def left_out_sentences(act: CodeAct) -> list[str]:
+    """How many codes stayed as they were, and why."""
+    return [_left_out(reason, count) for reason, count in sorted(act.left_out.items())]
+
+
+def _left_out(reason: str, count: int) -> str:
+    match reason:
+        case "already":
+            text = ngettext("%(count)d was so already.", "%(count)d were so already.", count)
+        case "retired":
+            text = ngettext(
+                "%(count)d is retired, which is final.",
+                "%(count)d are retired, which is final.",
+                count,
+            )
+        case "planned":
+            text = ngettext(
+                "%(count)d has a planned change, which names its store. Withdraw it first.",
+                "%(count)d have planned changes, which name their store. Withdraw them first.",
+                count,
+            )
+        case "too_many":
+            text = ngettext(
+                "%(count)d would have more than ten labels.",
+                "%(count)d would have more than ten labels.",
+                count,
+            )
+        case _gone:
+            text = ngettext(
+                "%(count)d is not there any more.", "%(count)d are not there any more.", count
+            )
+    return text % {"count": count}
+
+
+def is_final(act: CodeAct) -> bool:
+    """Whether it cannot be undone."""
+    return act.kind in FINAL
+
+
+def undrawn(job: PrintJob) -> list[dict[str, Any]]:
+    """The codes that were not drawn: ``{"code", "name", "words"}``."""
+    return [
+        {"code": one["code"], "name": one["name"], "words": _undrawn(one["why"], one["facts"])}
+        for one in job.problems
+    ]
+
+
+def _undrawn(why: str, facts: Mapping[str, str]) -> str:
+    match why:
+        case "unprintable":
+            return missing_words(facts["characters"])
+        case "too_long":
+            return _("“%(text)s” is too long to be printed readably. Shorten the name.") % {
+                "text": facts["text"]
+            }
+        case "would_not_scan":
+            return _(
+                "In this design and size it would not scan reliably. Its studio page shows why; take another design or a larger format."
+            )
+        case "design":
+            return _(
+                "The design was changed or deleted while this was drawn. Begin again, so that all look alike."
+            )
+        case _gone:
+            return _("The code is not there any more.")

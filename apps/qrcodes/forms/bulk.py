@@ -1,0 +1,546 @@
+"""Forms of many codes at once: making them, doing something to them, printing them, naming folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext, override
+from django.utils.translation import gettext_lazy as _
+from typing_extensions import override as overrides
+
+from apps.core.fields import offer
+from apps.core.names import named, one_line
+from apps.merchants.models import Merchant, Store
+from apps.qrcodes.artwork import FORMATS, Format
+from apps.qrcodes.batches import (
+    MOST_BYTES,
+    NUMBER,
+    FileRefused,
+    Flaw,
+    Row,
+    decode,
+    filled,
+    label_flaw,
+    read_labels,
+    read_numbers,
+    read_table,
+    row_terms,
+)
+from apps.qrcodes.bulkwords import file_sentence, flaw_sentence
+from apps.qrcodes.forms.codes import read_amount
+from apps.qrcodes.models import ActKind, ArtworkDesign, CodeFolder
+from apps.qrcodes.scenarios import Question, Template
+from apps.qrcodes.selectors import names_taken, print_flaws
+from apps.qrcodes.services import PrintWish, Wish, flaws_of
+from apps.qrcodes.terms import ANSWER_LENGTH, NAME_EN_LENGTH, NAME_LENGTH, CodeTerms
+
+FOLDER_LENGTH: Final = 60
+_LANGUAGES: Final = ("zh-hans", "en")
+
+
+def called(questions: Iterable[Question]) -> dict[str, frozenset[str]]:
+    """What a table's heading may call each question: its key and its label in both languages, in lower case."""
+    names: dict[str, frozenset[str]] = {}
+    for question in questions:
+        words = {question.key.casefold()}
+        for language in _LANGUAGES:
+            with override(language):
+                words.add(str(question.label).casefold())
+        names[question.key] = frozenset(words)
+    return names
+
+
+class FolderField(forms.TypedChoiceField):
+    """A folder to choose; ``clean`` gives its id, or None for none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "coerce": int, "empty_value": None, **options})
+
+
+class BatchForm(forms.Form):
+    """Many codes by a range of numbers or by a table. Valid, it has ``rows``; else ``flaws`` says what is wrong row by row."""
+
+    use_required_attribute = False
+
+    store = forms.TypedChoiceField(label=_("Store"), coerce=int)
+    way = forms.ChoiceField(
+        label=_("Which codes"),
+        choices=[("range", _("By numbers")), ("table", _("From a table (CSV)"))],
+        initial="range",
+        widget=forms.RadioSelect,
+    )
+    numbers = forms.CharField(
+        label=_("Numbers"),
+        help_text=_("Such as 1-200, or A01-A20, B1-B8, VIP. A leading zero is kept."),
+        required=False,
+        max_length=2_000,
+    )
+    without_four = forms.BooleanField(label=_("Leave out numbers with a 4"), required=False)
+    pattern = forms.CharField(
+        label=_("Name"),
+        help_text=_("{number} stands for the number and {area} for the area, on the placard too."),
+        required=False,
+        max_length=NAME_LENGTH,
+    )
+    pattern_en = forms.CharField(label=_("English name"), required=False, max_length=NAME_EN_LENGTH)
+    area = forms.CharField(
+        label=_("Area"), help_text=_("Such as “Terrace”."), required=False, max_length=ANSWER_LENGTH
+    )
+    file = forms.FileField(
+        label=_("Table"),
+        help_text=_(
+            "CSV in UTF-8 or GB18030, at most 1 MB and 2,000 rows; the first line names the columns."
+        ),
+        required=False,
+        allow_empty_file=True,
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv,text/plain"}),
+    )
+    #: The text of the table between the preview and the making.
+    table = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    folder = FolderField(label=_("Folder"))
+    new_folder = forms.CharField(
+        label=_("or a new folder"), required=False, max_length=FOLDER_LENGTH
+    )
+    labels = forms.CharField(
+        label=_("Labels"),
+        help_text=_("Between commas, such as: summer, terrace"),
+        required=False,
+        max_length=400,
+    )
+    skip_existing = forms.BooleanField(
+        label=_("Leave out names that this store has already"), required=False
+    )
+    nonce = forms.CharField(max_length=40, widget=forms.HiddenInput)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        files: MultiValueDict[str, UploadedFile[bytes]] | None = None,
+        *,
+        stores: Sequence[Store],
+        folders: Sequence[CodeFolder],
+        template: Template,
+        base: CodeTerms,
+        merchant: Merchant,
+        now: datetime,
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, files, initial=dict(initial or {}))
+        self._stores = stores
+        self.folders = folders
+        self._template = template
+        self._base = base
+        self._merchant = merchant
+        self._now = now
+        self.rows: list[Row] = []
+        self.flaws: list[Flaw] = []
+        self.skipped: list[str] = []
+        offer(
+            self,
+            store=[(store.pk, named(store)) for store in stores],
+            folder=[("", gettext("None")), *((one.pk, one.name) for one in folders)],
+        )
+        self._keys = [question.key for question in template.questions]
+        if "area" not in self._keys:
+            del self.fields["area"]
+
+    @property
+    def by_table(self) -> bool:
+        """Whether the rows come from a table."""
+        return bool(self["way"].value() == "table")
+
+    def clean_pattern(self) -> str:
+        """On one line."""
+        return one_line(self.cleaned_data["pattern"])
+
+    def clean_pattern_en(self) -> str:
+        """On one line."""
+        return one_line(self.cleaned_data["pattern_en"])
+
+    def clean_area(self) -> str:
+        """On one line."""
+        return one_line(self.cleaned_data["area"])
+
+    def clean_new_folder(self) -> str:
+        """On one line."""
+        return one_line(self.cleaned_data["new_folder"])
+
+    def clean_labels(self) -> tuple[str, ...]:
+        """Each once. Raises ValidationError."""
+        return _labels(self.cleaned_data["labels"])
+
+    @overrides
+    def clean(self) -> dict[str, Any]:
+        """Reads the rows; what is wrong with them stands in ``flaws``, not among the fields' errors."""
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("way") == "table":
+            self._read_table(cleaned)
+        elif cleaned.get("way") == "range":
+            self._read_range(cleaned)
+        if self.errors or self.flaws:
+            return cleaned
+        self._weigh(cleaned)
+        return cleaned
+
+    def _read_range(self, cleaned: Mapping[str, Any]) -> None:
+        numbers, flaws = read_numbers(
+            cleaned.get("numbers", ""), without_four=cleaned.get("without_four", False)
+        )
+        pattern = cleaned.get("pattern", "")
+        if NUMBER not in pattern and len(numbers) > 1 and "pattern" not in self.errors:
+            self.add_error(
+                "pattern", gettext("Write {number} where the number goes, such as: Table {number}")
+            )
+        if flaws:
+            self.add_error("numbers", [flaw_sentence(flaw) for flaw in flaws])
+        area = cleaned.get("area", "")
+        for line, number in enumerate(numbers, start=1):
+            values = {"number": number, "area": area}
+            self._add(line, values, cleaned, minor=None, labels=())
+
+    def _read_table(self, cleaned: dict[str, Any]) -> None:
+        upload: UploadedFile[bytes] | None = cleaned.get("file")
+        try:
+            if upload is not None:
+                if (upload.size or 0) > MOST_BYTES:
+                    raise FileRefused("too_large")
+                cleaned["table"] = decode(upload.read())
+            elif not cleaned.get("table"):
+                self.add_error("file", gettext("Choose a file."))
+                return
+        except FileRefused as refused:
+            self.add_error("file", file_sentence(refused))
+            return
+        reading = read_table(cleaned["table"], questions=called(self._template.questions))
+        self.flaws += reading.flaws
+        for line, cells in reading.rows:
+            values = dict(cells)
+            if not values.get("area"):
+                values["area"] = cleaned.get("area", "")
+            minor = self._amount(line, values)
+            labels = read_labels(values.get("labels", ""))
+            self._add(line, values, cleaned, minor=minor, labels=labels)
+
+    def _amount(self, line: int, values: Mapping[str, str]) -> int | None:
+        text = values.get("amount", "")
+        if not text:
+            return None
+        try:
+            return read_amount(text).minor
+        except ValidationError as error:
+            self.flaws.append(Flaw(line, "amount", "said", error.messages[0]))
+            return None
+
+    def _add(
+        self,
+        line: int,
+        values: Mapping[str, str],
+        cleaned: Mapping[str, Any],
+        *,
+        minor: int | None,
+        labels: tuple[str, ...],
+    ) -> None:
+        terms = row_terms(
+            self._base,
+            values,
+            questions=self._keys,
+            pattern=cleaned.get("pattern", ""),
+            pattern_en=cleaned.get("pattern_en", ""),
+            minor=minor,
+        )
+        every = tuple(dict.fromkeys([*(cleaned.get("labels") or ()), *labels]))
+        self.rows.append(
+            Row(
+                line,
+                terms,
+                kind=self._template.kind,
+                template_id=self._template.template_id,
+                labels=every,
+            )
+        )
+
+    def _weigh(self, cleaned: Mapping[str, Any]) -> None:
+        """Drop the rows that are there already, where that is wanted, and find what is wrong with the others."""
+        store = next(store for store in self._stores if store.pk == cleaned["store"])
+        self.rows = [
+            Row(
+                row.line,
+                _in_store(row.terms, store.pk),
+                kind=row.kind,
+                template_id=row.template_id,
+                labels=row.labels,
+            )
+            for row in self.rows
+        ]
+        taken = names_taken([row.terms.name for row in self.rows], store_id=store.pk)
+        if cleaned.get("skip_existing"):
+            self.skipped = [row.terms.name for row in self.rows if row.terms.name in taken]
+            self.rows = [row for row in self.rows if row.terms.name not in taken]
+        else:
+            self.flaws += [
+                Flaw(row.line, "name", "exists", row.terms.name)
+                for row in self.rows
+                if row.terms.name in taken
+            ]
+        self.flaws += flaws_of(self.rows, now=self._now)
+        self.flaws += print_flaws(self.rows, store=store, merchant=self._merchant)
+        self.flaws.sort(key=lambda flaw: flaw.line)
+        if not self.rows and not self.flaws:
+            self.add_error(None, gettext("Nothing is left to be made: this store has all of them."))
+
+    @property
+    def settled(self) -> bool:
+        """Whether the rows can be made."""
+        return self.is_valid() and not self.flaws
+
+
+def _in_store(terms: CodeTerms, store_id: int) -> CodeTerms:
+    return replace(terms, store_id=store_id, terminal_id=None)
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    labels = read_labels(text)
+    if reason := label_flaw(labels):
+        raise ValidationError(flaw_sentence(Flaw(0, "labels", reason)), code=reason)
+    return labels
+
+
+class CodeActForm(forms.Form):
+    """What is to be done to the chosen codes: only what its kind asks."""
+
+    folder = FolderField(label=_("Folder"))
+    new_folder = forms.CharField(
+        label=_("or a new folder"), required=False, max_length=FOLDER_LENGTH
+    )
+    labels = forms.CharField(
+        label=_("Labels"),
+        help_text=_("Between commas, such as: summer, terrace"),
+        max_length=400,
+    )
+    store = forms.TypedChoiceField(label=_("Store"), coerce=int)
+    reason = forms.CharField(
+        label=_("Why"),
+        help_text=_("For the team, such as “Closed for the season”. Customers do not see it."),
+        required=False,
+        max_length=200,
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        kind: ActKind,
+        stores: Sequence[Store],
+        folders: Sequence[CodeFolder],
+    ) -> None:
+        super().__init__(data)
+        self._kind = kind
+        offer(
+            self,
+            store=[(store.pk, named(store)) for store in stores],
+            folder=[("", gettext("None")), *((one.pk, one.name) for one in folders)],
+        )
+        asked = {
+            ActKind.FOLDER: {"folder", "new_folder"},
+            ActKind.LABEL: {"labels"},
+            ActKind.UNLABEL: {"labels"},
+            ActKind.STORE: {"store"},
+            ActKind.PAUSE: {"reason"},
+            ActKind.RETIRE: {"reason"},
+        }.get(kind, set())
+        for name in set(self.fields) - asked:
+            del self.fields[name]
+
+    def clean_new_folder(self) -> str:
+        """On one line."""
+        return one_line(self.cleaned_data["new_folder"])
+
+    def clean_reason(self) -> str:
+        """On one line."""
+        return one_line(self.cleaned_data["reason"])
+
+    def clean_labels(self) -> tuple[str, ...]:
+        """Each once. Raises ValidationError."""
+        labels = _labels(self.cleaned_data["labels"])
+        if not labels:
+            raise ValidationError(gettext("Write at least one label."), code="required")
+        return labels
+
+    def wish(self, *, folder_id: int | None) -> Wish:
+        """What a valid form asks for; ``folder_id``: that of the chosen or of the new folder."""
+        given = self.cleaned_data
+        return Wish(
+            kind=self._kind,
+            folder_id=folder_id,
+            store_id=given.get("store"),
+            labels=given.get("labels", ()),
+            reason=given.get("reason", ""),
+        )
+
+
+class CopyForm(forms.Form):
+    """Where the copies of the chosen codes go."""
+
+    store = forms.TypedChoiceField(label=_("Store"), coerce=int)
+    folder = FolderField(label=_("Folder"))
+    new_folder = forms.CharField(
+        label=_("or a new folder"), required=False, max_length=FOLDER_LENGTH
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        stores: Sequence[Store],
+        folders: Sequence[CodeFolder],
+    ) -> None:
+        super().__init__(data)
+        offer(
+            self,
+            store=[(store.pk, named(store)) for store in stores],
+            folder=[("", gettext("None")), *((one.pk, one.name) for one in folders)],
+        )
+
+    def clean_new_folder(self) -> str:
+        """On one line."""
+        return one_line(self.cleaned_data["new_folder"])
+
+
+class PrintJobForm(forms.Form):
+    """Which files a print shop gets."""
+
+    paper = forms.ChoiceField(label=_("Format"), initial="A6")
+    file = forms.ChoiceField(
+        label=_("Files"),
+        choices=[
+            ("pdf", _("One PDF for each code")),
+            ("book", _("PDFs of a hundred codes, for one run of the press")),
+            ("svg", _("One SVG for each code, for your own layouts")),
+        ],
+        initial="pdf",
+        widget=forms.RadioSelect,
+    )
+    language = forms.ChoiceField(
+        label=_("Language of the placard"),
+        choices=[
+            ("both", _("Chinese and English")),
+            ("zh-hans", _("Chinese")),
+            ("en", _("English")),
+        ],
+        initial="both",
+    )
+    design = forms.TypedChoiceField(label=_("Design"), required=False, coerce=int, empty_value=None)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        designs: Sequence[ArtworkDesign],
+        name_of: Any,
+    ) -> None:
+        default = next((one.pk for one in designs if one.is_default), "")
+        super().__init__(data, initial={"design": default})
+        offer(
+            self,
+            design=[("", gettext("Plain")), *((one.pk, one.name) for one in designs)],
+            paper=[(key, _measured(name_of(form), form)) for key, form in FORMATS.items()],
+        )
+
+    def wish(self) -> PrintWish:
+        """What a valid form asks for."""
+        given = self.cleaned_data
+        return PrintWish(
+            file=given["file"],
+            form=given["paper"],
+            language=given["language"],
+            design_id=given["design"],
+        )
+
+
+def _measured(name: str, form: Format) -> str:
+    width, height = form.piece
+    return f"{name} · {width:g} × {height:g} mm"
+
+
+class FolderForm(forms.Form):
+    """A folder's name."""
+
+    name = forms.CharField(label=_("Name"), max_length=FOLDER_LENGTH)
+
+    def clean_name(self) -> str:
+        """On one line. Raises ValidationError."""
+        name = one_line(self.cleaned_data["name"])
+        if not name:
+            raise ValidationError(gettext("This field is required."), code="required")
+        return name
+
+
+class FilingForm(forms.Form):
+    """One code's folder and labels."""
+
+    folder = FolderField(label=_("Folder"))
+    labels = forms.CharField(
+        label=_("Labels"),
+        help_text=_("Between commas, such as: summer, terrace"),
+        required=False,
+        max_length=400,
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        folders: Sequence[CodeFolder],
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, initial=dict(initial or {}))
+        offer(self, folder=[("", gettext("None")), *((one.pk, one.name) for one in folders)])
+
+    def clean_labels(self) -> tuple[str, ...]:
+        """Each once. Raises ValidationError."""
+        return _labels(self.cleaned_data["labels"])
+
+
+def heading_of(template: Template) -> list[str]:
+    """The columns of an empty table for a kind of code, by their fixed names."""
+    return [
+        "name",
+        "name_en",
+        *(question.key for question in template.questions),
+        "amount",
+        "labels",
+    ]
+
+
+def example_rows(template: Template, *, pattern: str, pattern_en: str) -> list[list[str]]:
+    """Two rows that show how the table is filled in."""
+    rows: list[list[str]] = []
+    for number in ("1", "2"):
+        values = {"number": number, "area": ""}
+        answers = [number if question.key == "number" else "" for question in template.questions]
+        name, english = filled(pattern, values), filled(pattern_en, values)
+        rows.append([name, english, *answers, "", ""])
+    return rows
+
+
+def initial_patterns(template: Template) -> tuple[str, str]:
+    """What the names of many codes of a kind begin as, in Chinese and in English."""
+    if template.kind == "table":
+        return f"桌号 {NUMBER}", f"Table {NUMBER}"
+    with override("zh-hans"):
+        chinese = str(template.title)
+    with override("en"):
+        english = str(template.title)
+    return f"{chinese} {NUMBER}"[:NAME_LENGTH], f"{english} {NUMBER}"[:NAME_EN_LENGTH]
+
+
+def cast_kind(text: str) -> ActKind | None:
+    """The kind of act of this name, None for no such."""
+    return ActKind(text) if text in ActKind.values else None

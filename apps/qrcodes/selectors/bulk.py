@@ -1,0 +1,142 @@
+"""What many codes have in common: folders, labels, batches, acts on many, print jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+from django.db.models import Count, Func, Q
+
+from apps.core.tenancy import MerchantScoped, ScopedQuerySet, current_scope
+from apps.merchants.models import Merchant, Store
+from apps.qrcodes.artwork import TextTooLong
+from apps.qrcodes.artwork.fonts import missing_glyphs
+from apps.qrcodes.artwork.placard import caption
+from apps.qrcodes.batches import Flaw, Row
+from apps.qrcodes.models import (
+    CodeAct,
+    CodeFolder,
+    CodeState,
+    CodeVersion,
+    PrintJob,
+    QRCode,
+)
+from apps.qrcodes.selectors.looks import trial_placards
+from apps.qrcodes.terms import CodeTerms, terms_of
+
+M = TypeVar("M", bound=MerchantScoped)
+
+#: Labels that are offered for filtering.
+LABELS_OFFERED: Final = 100
+#: Acts and print jobs that their lists show.
+LIST_LIMIT: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRow:
+    """A folder and how many codes of the stores in scope lie in it, retired ones not counted."""
+
+    folder: CodeFolder
+    codes: int
+
+
+def list_folders() -> list[CodeFolder]:
+    """The merchant's folders, by name."""
+    return list(CodeFolder.objects.order_by("name"))
+
+
+def count_folders() -> list[FolderRow]:
+    """The merchant's folders with their codes, by name."""
+    scope = current_scope()
+    counted = ~Q(codes__state=CodeState.RETIRED)
+    if scope.store_ids is not None:
+        counted &= Q(codes__store_id__in=scope.store_ids)
+    folders = CodeFolder.objects.order_by("name").annotate(count=Count("codes", filter=counted))
+    return [FolderRow(folder, folder.count) for folder in folders]
+
+
+def get_folder(folder_id: int) -> CodeFolder:
+    """Raises CodeFolder.DoesNotExist."""
+    folder: CodeFolder = CodeFolder.objects.get(pk=folder_id)
+    return folder
+
+
+def list_labels() -> list[str]:
+    """The labels in use at the stores in scope, by name; at most ``LABELS_OFFERED``."""
+    used = QRCode.objects.visible().exclude(labels=[]).exclude(state=CodeState.RETIRED)
+    labels = used.order_by().values_list(Func("labels", function="unnest"), flat=True).distinct()
+    return sorted(labels[:LABELS_OFFERED])
+
+
+def terms_in_force(codes: Sequence[QRCode], *, now: datetime) -> dict[int, CodeTerms]:
+    """What each of these codes says at ``now``, by its id."""
+    versions = CodeVersion.objects.filter(
+        code_id__in=[code.pk for code in codes], starts_at__lte=now, withdrawn_at=None
+    )
+    newest = versions.order_by("code_id", "-starts_at", "-number").distinct("code_id")
+    return {version.code_id: terms_of(version) for version in newest}
+
+
+def names_taken(names: Iterable[str], *, store_id: int) -> frozenset[str]:
+    """Those of these names that a code of the store has already, retired ones not counted."""
+    codes = QRCode.objects.visible().filter(store_id=store_id).exclude(state=CodeState.RETIRED)
+    taken = codes.filter(scenario__name__in=list(names)).values_list("scenario__name", flat=True)
+    return frozenset(taken)
+
+
+def print_flaws(rows: Sequence[Row], *, store: Store, merchant: Merchant) -> list[Flaw]:
+    """Rows whose names no placard can show: characters that the font lacks, or too long beside the store's name."""
+    flaws: list[Flaw] = []
+    for row in rows:
+        for field, text in (("name", row.terms.name), ("name_en", row.terms.name_en)):
+            if missing := missing_glyphs(text):
+                flaws.append(Flaw(row.line, field, "unprintable", " ".join(missing)))
+        if any(flaw.line == row.line for flaw in flaws[-2:]):
+            continue
+        placards = trial_placards(
+            store=store, merchant=merchant, name=row.terms.name, name_en=row.terms.name_en
+        )
+        try:
+            for placard in placards:
+                caption(placard)
+        except TextTooLong:
+            flaws.append(Flaw(row.line, "name", "too_long_to_print", row.terms.name))
+    return flaws
+
+
+def chosen_codes(code_ids: Sequence[int]) -> list[QRCode]:
+    """These codes of the stores in scope with scenario and store, the first to be made first."""
+    codes = QRCode.objects.visible().filter(pk__in=code_ids)
+    return list(codes.select_related("scenario__template", "store").order_by("pk"))
+
+
+def _own(rows: ScopedQuerySet[M], member_id: int) -> ScopedQuerySet[M]:
+    """What covers stores of all sorts: a member limited to some stores sees what he made himself."""
+    rows = rows.select_related("made_by")
+    return rows if current_scope().store_ids is None else rows.filter(made_by_id=member_id)
+
+
+def list_acts(*, member_id: int) -> list[CodeAct]:
+    """The last things done to many codes at once, the newest first."""
+    rows = _own(CodeAct.objects.get_queryset(), member_id).defer("before")
+    return list(rows.order_by("-pk")[:LIST_LIMIT])
+
+
+def get_act(act_id: int, *, member_id: int) -> CodeAct:
+    """Raises CodeAct.DoesNotExist."""
+    act: CodeAct = _own(CodeAct.objects.get_queryset(), member_id).get(pk=act_id)
+    return act
+
+
+def list_prints(*, member_id: int) -> list[PrintJob]:
+    """Print jobs, the newest first."""
+    rows = _own(PrintJob.objects.get_queryset(), member_id)
+    return list(rows.order_by("-pk")[:LIST_LIMIT])
+
+
+def get_print(job_id: int, *, member_id: int) -> PrintJob:
+    """Raises PrintJob.DoesNotExist."""
+    job: PrintJob = _own(PrintJob.objects.get_queryset(), member_id).get(pk=job_id)
+    return job

@@ -1,0 +1,188 @@
+"""Making many codes at once: all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction
+
+from apps.core import audit
+from apps.core.audit import Actor
+from apps.core.doors import make_doors, new_token
+from apps.qrcodes.batches import MOST_CODES, Flaw, Row, doubles, label_flaw
+from apps.qrcodes.models import (
+    CodeBatch,
+    CodeFolder,
+    CodeVersion,
+    QRCode,
+    Scenario,
+    ScenarioKind,
+    ScenarioTemplate,
+)
+from apps.qrcodes.selectors import chosen_codes, names_taken, terms_in_force
+from apps.qrcodes.services.codes import CodeRefused, check_terms
+from apps.qrcodes.terms import columns, plain, problems_of
+
+#: Rows of one INSERT.
+_ROWS: Final = 500
+
+
+class BatchRefused(ValueError):
+    """Rows that cannot be made; nothing was. ``flaws`` names each."""
+
+    def __init__(self, flaws: Sequence[Flaw]) -> None:
+        super().__init__(f"{len(flaws)} flaws")
+        self.flaws = list(flaws)
+
+
+def flaws_of(rows: Sequence[Row], *, now: datetime) -> list[Flaw]:
+    """What keeps rows from being made as they stand: terms that do not go together, labels, a name twice; [] where nothing does."""
+    flaws = [
+        Flaw(row.line, problem.field, problem.reason)
+        for row in rows
+        for problem in problems_of(plain(row.terms), now=now)
+    ]
+    flaws += [
+        Flaw(row.line, "labels", reason) for row in rows if (reason := label_flaw(row.labels))
+    ]
+    flaws += doubles(rows)
+    return sorted(flaws, key=lambda flaw: flaw.line)
+
+
+@transaction.atomic
+def make_batch(
+    rows: Sequence[Row],
+    *,
+    nonce: str,
+    actor: Actor,
+    now: datetime,
+    folder_id: int | None = None,
+) -> CodeBatch:
+    """Codes with their scenarios and first versions, active at once, all in one store. The same ``nonce`` again makes none.
+
+    A dozen statements for any number of rows. Raises BatchRefused, Store.DoesNotExist, ScenarioTemplate.DoesNotExist,
+    CodeFolder.DoesNotExist, and CodeRefused for a closed store, no rows, more than ``MOST_CODES`` or an unknown kind.
+    """
+    made = CodeBatch(nonce=nonce, count=len(rows), made_at=now, made_by_id=actor.user_id)
+    # Whoever sends the form at the same moment waits here for the other to finish.
+    CodeBatch.objects.bulk_create([made], ignore_conflicts=True)
+    batch: CodeBatch = CodeBatch.objects.select_for_update().get(nonce=nonce)
+    if batch.codes.exists():
+        return batch
+    _require(rows, now=now)
+    if folder_id is not None:
+        CodeFolder.objects.get(pk=folder_id)
+    terms = [plain(row.terms) for row in rows]
+    scenarios = [
+        Scenario(
+            store_id=one.store_id,
+            kind=row.kind,
+            name=one.name,
+            name_en=one.name_en,
+            template_id=row.template_id,
+            created_at=now,
+        )
+        for row, one in zip(rows, terms, strict=True)
+    ]
+    Scenario.objects.bulk_create(scenarios, batch_size=_ROWS)
+    codes = [
+        QRCode(
+            scenario=scenario,
+            store_id=one.store_id,
+            token=new_token(),
+            amount_minor=one.amount_minor,
+            currency=one.currency,
+            valid_from=one.valid_from,
+            valid_until=one.valid_until,
+            created_at=now,
+            folder_id=folder_id,
+            labels=list(row.labels),
+            batch=batch,
+        )
+        for row, one, scenario in zip(rows, terms, scenarios, strict=True)
+    ]
+    QRCode.objects.bulk_create(codes, batch_size=_ROWS)
+    CodeVersion.objects.bulk_create(
+        [
+            CodeVersion(
+                code=code,
+                number=1,
+                starts_at=now,
+                made_at=now,
+                made_by_id=actor.user_id,
+                **columns(one),
+            )
+            for code, one in zip(codes, terms, strict=True)
+        ],
+        batch_size=_ROWS,
+    )
+    make_doors(
+        kind="qrcode",
+        merchant_id=batch.merchant_id,
+        tokens={code.pk: code.token for code in codes},
+    )
+    audit.record_many(
+        action="code.created",
+        subject_kind="code",
+        subjects=[
+            (code.pk, code.store_id, {"name": one.name, "kind": row.kind, "batch": batch.pk})
+            for code, row, one in zip(codes, rows, terms, strict=True)
+        ],
+        actor=actor,
+        at=now,
+    )
+    return batch
+
+
+def _require(rows: Sequence[Row], *, now: datetime) -> None:
+    if not rows:
+        raise CodeRefused("rows", "missing")
+    if len(rows) > MOST_CODES:
+        raise CodeRefused("rows", "too_many")
+    if any(row.kind not in ScenarioKind.values for row in rows):
+        raise CodeRefused("kind")
+    if any(row.terms.terminal_id is not None for row in rows):
+        raise CodeRefused("terminal", "elsewhere")
+    if len({row.terms.store_id for row in rows}) > 1:
+        raise CodeRefused("store", "several")
+    templates = {row.template_id for row in rows if row.template_id is not None}
+    if ScenarioTemplate.objects.filter(pk__in=templates).count() < len(templates):
+        raise ScenarioTemplate.DoesNotExist
+    if flaws := flaws_of(rows, now=now):
+        raise BatchRefused(flaws)
+    check_terms(plain(rows[0].terms), now=now)
+
+
+def copy_codes(
+    code_ids: Sequence[int],
+    *,
+    store_id: int,
+    folder_id: int | None,
+    nonce: str,
+    actor: Actor,
+    now: datetime,
+) -> tuple[CodeBatch, list[str]]:
+    """New codes in a store with the names, terms and labels of these, and the names that were left out: the store has them already.
+
+    Terminals and planned changes stay behind. Raises as ``make_batch``; a flaw's line counts the codes.
+    """
+    codes = chosen_codes(code_ids)
+    terms = terms_in_force(codes, now=now)
+    taken = names_taken([terms[code.pk].name for code in codes], store_id=store_id)
+    rows = [
+        Row(
+            line,
+            replace(terms[code.pk], store_id=store_id, terminal_id=None),
+            kind=code.scenario.kind,
+            template_id=code.scenario.template_id,
+            labels=tuple(code.labels),
+        )
+        for line, code in enumerate(codes, start=1)
+        if terms[code.pk].name not in taken
+    ]
+    left_out = [terms[code.pk].name for code in codes if terms[code.pk].name in taken]
+    made = make_batch(rows, nonce=nonce, folder_id=folder_id, actor=actor, now=now)
+    return made, left_out
