@@ -79,9 +79,9 @@ def field_name(field: str) -> str:
         "name_en": _("English name"),
         "amount": _("Amount"),
         "labels": _("Labels"),
-        "numbers": _("Numbers"),
+        "numbers": _("Which numbers"),
         "number": _("Table number"),
-        "details": _("Answers"),
+        "details": _("Particulars"),
     }.get(field, "")
 
 

@@ -77,7 +77,7 @@ class BatchForm(forms.Form):
         widget=forms.RadioSelect,
     )
     numbers = forms.CharField(
-        label=_("Numbers"),
+        label=_("Which numbers"),
         help_text=_("Such as 1-200, or A01-A20, B1-B8, VIP. A leading zero is kept."),
         required=False,
         max_length=2_000,
@@ -147,6 +147,10 @@ class BatchForm(forms.Form):
             store=[(store.pk, named(store)) for store in stores],
             folder=[("", gettext("None")), *((one.pk, one.name) for one in folders)],
         )
+        # The browser hides what the other way asks, so both are shown as needed at first.
+        way = (data or {}).get("way")
+        self.fields["numbers"].required = self.fields["pattern"].required = way != "table"
+        self.fields["file"].required = way == "table" and not (data or {}).get("table")
         self._keys = [question.key for question in template.questions]
         if "area" not in self._keys:
             del self.fields["area"]
@@ -184,12 +188,13 @@ class BatchForm(forms.Form):
             self._read_table(cleaned)
         elif cleaned.get("way") == "range":
             self._read_range(cleaned)
-        if self.errors or self.flaws:
-            return cleaned
-        self._weigh(cleaned)
+        if not self.errors:
+            self._weigh(cleaned)
         return cleaned
 
     def _read_range(self, cleaned: Mapping[str, Any]) -> None:
+        if "numbers" in self.errors:
+            return
         numbers, flaws = read_numbers(
             cleaned.get("numbers", ""), without_four=cleaned.get("without_four", False)
         )
@@ -213,7 +218,6 @@ class BatchForm(forms.Form):
                     raise FileRefused("too_large")
                 cleaned["table"] = decode(upload.read())
             elif not cleaned.get("table"):
-                self.add_error("file", gettext("Choose a file."))
                 return
         except FileRefused as refused:
             self.add_error("file", file_sentence(refused))

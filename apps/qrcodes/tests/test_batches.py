@@ -361,12 +361,13 @@ class TestPages:
         page = _post(english, merchant, **_given(store, way="table", file=file))
         assert page.status_code == 422
         flaws = [(flaw["line"], flaw["field"]) for flaw in page.context["flaws"]]
-        assert flaws == [(2, "Amount")]
-        rows[1] = "桌号 1,12.34,"
-        file = SimpleUploadedFile("t.csv", "\n".join(rows).encode("utf-8"))
-        page = _post(english, merchant, **_given(store, way="table", file=file))
-        flaws = [(flaw["line"], flaw["field"]) for flaw in page.context["flaws"]]
-        assert flaws == [(3, "Name"), (4, "Labels"), (4, "Name"), (5, "Name")]
+        assert flaws == [
+            (2, "Amount"),
+            (3, "Name"),
+            (4, "Labels"),
+            (4, "Name"),
+            (5, "Name"),
+        ]
         with enter_scope(Scope(merchant.pk)):
             assert QRCode.objects.count() == 1
 

@@ -137,7 +137,7 @@ class TestCodeList:
                 Scan.objects.create(code_id=code.pk, store_id=code.store_id, at=NOW)
         client.force_login(owner)
         # Session, user, membership, scope in and out, stores, codes, scans; the frame: what waits, memberships.
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(12):
             client.get(_url("code_list", merchant))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -112,7 +113,7 @@ def _preview(form: BatchForm, stores: Any) -> dict[str, Any]:
     given = form.cleaned_data
     store = next(store for store in stores if store.pk == given["store"])
     first: CodeTerms = form.rows[0].terms
-    sample = CodeVersion(**columns(first))
+    sample = CodeVersion(**columns(replace(first, details={})))
     sample.store = store
     carried = {
         name: form[name].value()
