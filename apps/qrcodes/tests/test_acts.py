@@ -169,11 +169,12 @@ def test_sent_twice_it_is_done_once(place: Place) -> None:
 def test_the_statements_do_not_grow_with_the_codes(place: Place, kind: ActKind) -> None:
     merchant, _store, few = place
     many = _codes(make_store(merchant), 300)
-    wish: dict[str, Any] = {
+    wishes: dict[ActKind, dict[str, Any]] = {
         ActKind.FOLDER: {"folder_id": folder_named("x", actor=ACTOR, now=NOW).pk},
         ActKind.LABEL: {"labels": ("夏",)},
         ActKind.STORE: {"store_id": make_store(merchant).pk},
-    }.get(kind, {})
+    }
+    wish = wishes.get(kind, {})
     counts: list[int] = []
     for nonce, ids in (("few", few), ("many", many)):
         with CaptureQueriesContext(connection) as asked:
