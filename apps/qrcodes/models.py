@@ -298,6 +298,57 @@ class Scan(MerchantScoped):
         base_manager_name = "objects"
 
 
+class AlertKind(models.TextChoices):
+    """What is odd about how a code is used. The rules behind each stand in ``selectors.watching`` and ``reports``."""
+
+    QUIET = "quiet", _("Gone quiet")
+    SURGE = "surge", _("Far more scans than usual")
+    UNPAID = "unpaid", _("Many scans, nothing paid")
+    HOURS = "hours", _("Paid at an odd hour")
+    STOPPED = "stopped", _("Still scanned though stopped")
+
+
+class CodeAlert(MerchantScoped):
+    """Something odd about a code that a person should look at; open until somebody has. One open alert a code and kind.
+
+    ``since``: the first instant of what is odd. What began before the last look raises no alert again. ``facts`` are whole numbers
+    and texts that its sentence is made of, as of ``seen_at``, when it was found last.
+    """
+
+    code = ScopedForeignKey(QRCode, related_name="alerts")
+    kind = models.CharField(max_length=8, choices=AlertKind)
+    since = models.DateTimeField()
+    opened_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    facts = models.JSONField(default=dict)
+    looked_at = models.DateTimeField(null=True)
+    looked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    note = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="qrcodes_alert_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "code", "kind"],
+                condition=models.Q(looked_at__isnull=True),
+                name="qrcodes_alert_open",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(looked_at__isnull=True, looked_by__isnull=True)
+                | models.Q(looked_at__isnull=False, looked_by__isnull=False),
+                name="qrcodes_alert_looked",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["merchant_id", "code", "kind", "looked_at"], name="qrcodes_alert_past"
+            ),
+        ]
+
+
 class ArtworkDesign(MerchantScoped):
     """A merchant's look for its codes, by name; one of them may be the default.
 

@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.qrcodes.views import (
     acts,
+    alerts,
     bulk,
     codes,
     designs,
@@ -46,6 +47,8 @@ urlpatterns = [
     path("designs/<int:design_id>/image.svg", designs.design_image, name="design_image"),
     path("designs/<int:design_id>/default/", designs.design_default, name="design_default"),
     path("designs/<int:design_id>/delete/", designs.design_delete, name="design_delete"),
+    path("alerts/", alerts.alert_list, name="alert_list"),
+    path("alerts/<int:code_alert_id>/", alerts.alert_look, name="alert_look"),
     path("check/", proofs.code_check, name="code_check"),
     path("<int:code_id>/proof/", proofs.code_proof, name="code_proof"),
     path("<int:code_id>/studio/", studio.code_studio, name="code_studio"),

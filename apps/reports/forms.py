@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, time
-from typing import Any, cast
+from datetime import date, time, timedelta
+from typing import Any, Final, cast
 
 from django import forms
 from django.utils.translation import get_language
@@ -21,7 +21,9 @@ from apps.reports.models import TransactionKind
 from apps.reports.selectors import (
     MAX_FOUND,
     MAX_PERIOD_DAYS,
+    MAX_STATISTICS_DAYS,
     MIN_SEARCH,
+    CodePeriod,
     Names,
     Period,
     TransactionFilters,
@@ -220,6 +222,58 @@ class TransactionFilterForm(forms.Form):
     def more_open(self) -> bool:
         """Whether one of them narrows the view or is wrong."""
         return any(self.data.get(name) or name in self.errors for name in self.MORE)
+
+
+class CodePeriodForm(forms.Form):
+    """Which business days the statistics of codes are of; nothing chosen stands for the last 30."""
+
+    DAYS: Final = {"7d": 7, "30d": 30, "90d": 90}
+
+    period = forms.ChoiceField(label=_("Period"), choices=wording.CODE_PERIODS)
+    date_from = forms.DateField(label=_("From (business day)"), required=False)
+    date_to = forms.DateField(label=_("To (business day)"), required=False)
+
+    def __init__(
+        self, data: Mapping[str, Any], *, today: date, day_starts_at: time = time(0)
+    ) -> None:
+        given = {name: str(data.get(name, "")) for name in ("date_from", "date_to")}
+        own_days = any(given.values())
+        super().__init__(
+            {"period": data.get("period") or ("custom" if own_days else "30d"), **given}
+        )
+        self.today = today
+        self.day_starts_at = day_starts_at
+        for name in ("date_from", "date_to"):
+            self.fields[name].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def clean(self) -> dict[str, Any]:
+        """Two days in order, not too far apart."""
+        asked = super().clean() or {}
+        days = self.DAYS.get(asked.get("period", ""))
+        if days is not None:
+            asked["date_from"], asked["date_to"] = self.today - timedelta(days=days - 1), self.today
+            return asked
+        if self.errors:
+            return asked
+        first, last = asked.get("date_from"), asked.get("date_to") or self.today
+        asked["date_to"] = last
+        if first is None:
+            self.add_error("date_from", _("Choose the first day."))
+            return asked
+        for name, day in (("date_from", first), ("date_to", last)):
+            if not EARLIEST <= day <= LATEST:
+                self.add_error(name, _("Choose a day between 2000 and 2099."))
+                return asked
+        if last < first:
+            self.add_error("date_to", _("The period ends before it begins."))
+        elif (last - first).days >= MAX_STATISTICS_DAYS:
+            self.add_error("date_from", _("Statistics are of one year at most."))
+        return asked
+
+    def chosen(self) -> CodePeriod:
+        """The period; call it on a valid form."""
+        asked = self.cleaned_data
+        return CodePeriod(asked["date_from"], asked["date_to"], self.day_starts_at)
 
 
 class ExportForm(forms.Form):

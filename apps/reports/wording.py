@@ -7,7 +7,7 @@ from datetime import date
 from typing import Final
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.names import named
@@ -24,6 +24,23 @@ PERIODS: Final[list[tuple[str, Promise]]] = [
     (Period.MONTH_30.value, _("Last 30 days")),
     (Period.THIS_MONTH.value, _("This month")),
     (Period.CUSTOM.value, _("Days of my choice")),
+]
+
+#: Periods of the statistics of codes.
+CODE_PERIODS: Final[list[tuple[str, Promise]]] = [
+    (Period.WEEK.value, _("Last 7 days")),
+    (Period.MONTH_30.value, _("Last 30 days")),
+    ("90d", _("Last 90 days")),
+    (Period.CUSTOM.value, _("Days of my choice")),
+]
+
+#: What the codes on their page are ordered by, or which of them are shown.
+CODE_VIEWS: Final[list[tuple[str, Promise]]] = [
+    ("paid", _("Most money")),
+    ("scans", _("Most scans")),
+    ("weak", _("Many scan, few pay")),
+    ("idle", _("Fewest scans")),
+    ("quiet", _("Gone quiet")),
 ]
 
 STATE_GROUPS: Final[Mapping[str, Promise]] = {
@@ -93,3 +110,22 @@ def period_words(first: date | None, last: date | None) -> str:
     if first is not None:
         return gettext("from %(day)s") % {"day": first}
     return gettext("until %(day)s") % {"day": last}
+
+
+def percent(basis_points: int | None) -> str:
+    """Basis points as percent with one decimal, rounded down: ``12.3 %``; "–" where there is no whole."""
+    if basis_points is None:
+        return "–"
+    return f"{basis_points // 100}.{basis_points % 100 // 10} %"
+
+
+def seconds_words(seconds: int | None) -> str:
+    """A stretch of time for people; "–" where there is none."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
+    return gettext("%(minutes)d min %(seconds)d s") % {
+        "minutes": seconds // 60,
+        "seconds": seconds % 60,
+    }

@@ -387,6 +387,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 900.0,
         "options": {"expires": 900},
     },
+    # Odd use of codes: looked at over whole hours and days, so that a missed tick loses nothing.
+    "plan-watching": {
+        "task": "reports.plan_watching",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     # Certificates and terminals that nobody looks after, such as those of accounts connected before there was such work.
     "plan-upkeep": {
         "task": "platforms.plan_upkeep",

@@ -26,7 +26,7 @@ from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.tests.factories import make_account, make_paid
 from apps.platforms.models import Notification, PlatformAccount
 from apps.qrcodes.artwork import PLAIN
-from apps.qrcodes.models import ActKind
+from apps.qrcodes.models import ActKind, CodeAlert
 from apps.qrcodes.services import (
     PrintWish,
     Wish,
@@ -139,6 +139,7 @@ def populate(shop: Shop) -> dict[str, object]:
     )
     terminal = add_terminal(store_id=shop.store.pk, name="收银台", actor=Actor("t"), now=NOW)
     design = create_design(name="x", design=PLAIN, actor=Actor("t"), now=NOW)
+    alert = CodeAlert.objects.create(code=code, kind="surge", since=NOW, opened_at=NOW, seen_at=NOW)
     refund = request_refund(
         payment_id=paid.pk,
         amount=Money(30_000),
@@ -294,6 +295,7 @@ def populate(shop: Shop) -> dict[str, object]:
         "order_id": paid.order_id,
         "code_id": code.pk,
         "design_id": design.pk,
+        "code_alert_id": alert.pk,
         "template_id": template.pk,
         "number": 1,
         "refund_id": refund.pk,

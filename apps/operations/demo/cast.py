@@ -20,7 +20,7 @@ from apps.platforms.gateway import Credentials, Platform
 from apps.platforms.models import PlatformAccount
 from apps.platforms.services import connect_account, terminals
 from apps.qrcodes.models import NoteMode, Pricing, QRCode, ScenarioKind
-from apps.qrcodes.services import create_code, make_code, revise_code
+from apps.qrcodes.services import create_code, make_code, retire_code, revise_code
 from apps.qrcodes.terms import CodeTerms, PriceChoice
 from apps.refunds.services import set_rule
 
@@ -171,6 +171,21 @@ def make_codes(stores: list[Store], *, actor: Actor, now: datetime) -> list[QRCo
             )
         )
     return codes
+
+
+def make_retired_code(stores: list[Store], *, actor: Actor, now: datetime) -> QRCode:
+    """A code that was replaced three weeks ago and whose sticker still hangs somewhere."""
+    code = create_code(
+        store_id=stores[0].pk,
+        kind=ScenarioKind.COUNTER,
+        name="旧前台",
+        name_en="Old counter",
+        actor=actor,
+        now=now - timedelta(days=89),
+    )
+    return retire_code(
+        code_id=code.pk, actor=actor, now=now - timedelta(days=21), reason="换了新贴纸"
+    )
 
 
 def make_living_codes(stores: list[Store], *, actor: Actor, now: datetime) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from apps.accounts.models import User
-from apps.core import clock
+from apps.core import clock, outbox
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.core.tenancy import Scope, enter_scope
@@ -26,7 +26,7 @@ from apps.payments import services as payments
 from apps.payments.models import Payment
 from apps.platforms.gateway import Outcome, PaymentResult, Platform, Product, RefundResult
 from apps.platforms.models import PlatformAccount
-from apps.qrcodes.models import Scan
+from apps.qrcodes.models import QRCode, Scan
 from apps.refunds import services as refunds
 from apps.refunds.models import Refund
 from apps.statements.selectors import bill_period
@@ -57,6 +57,8 @@ SHARES = {
 }
 #: Who pays through the aggregator.
 WALLETS = (Platform.WECHATPAY.value, Platform.ALIPAY.value)
+#: The code whose sticker has fallen off, and for how many days it is gone.
+GONE, GONE_DAYS = "3号桌", 5
 
 
 @dataclass(slots=True)
@@ -85,10 +87,56 @@ def _amount(rng: random.Random) -> Money:
     return Money(yuan * 100 + rng.choice((0, 0, 0, 0, 50, 80, 1)))
 
 
+def _codes_in_use(cast: Cast, at: datetime, *, now: datetime) -> list[QRCode]:
+    """The codes that hung at that time: one sticker has been gone for some days, which the portal notices."""
+    gone = at > now - timedelta(days=GONE_DAYS)
+    return [code for code in cast.codes if not (gone and code.scenario.name == GONE)] or cast.codes
+
+
+def _scans(rng: random.Random, payment: Payment, at: datetime) -> list[Scan]:
+    """The scan before a payment, and those of people who only looked, within the hour around it."""
+    wallet = payment.wallet or payment.platform
+    looks = rng.choices((0, 1, 2), weights=(60, 30, 10))[0]
+    openings = [(at - timedelta(seconds=8), wallet)]
+    for _look in range(looks):
+        other = rng.choice((wallet, wallet, *WALLETS, ""))
+        openings.append((at - timedelta(seconds=rng.randrange(20, 3_000)), other))
+    return [
+        Scan(code_id=payment.code_id or 0, store_id=payment.store_id or 0, at=when, wallet=what)
+        for when, what in openings
+    ]
+
+
+def _leave(cast: Cast, rng: random.Random, codes: list[QRCode], at: datetime) -> None:
+    """Somebody gives an amount and goes away; the order closes by itself."""
+    code = rng.choice(codes)
+    order = payments.open_order(
+        store_id=code.store_id,
+        code_id=code.pk,
+        amount=Money(code.amount_minor) if code.amount_minor else _amount(rng),
+        subject=f"{cast.merchant.name} {code.scenario.name}",
+        now=at,
+        actor=PAYER,
+    )
+    payments.expire_order(order_id=order.pk, now=order.expires_at)
+    outbox.forget(task="payments.expire_order", merchant_id=order.merchant_id, subject_id=order.pk)
+    Scan.objects.create(
+        code_id=code.pk,
+        store_id=code.store_id,
+        at=at - timedelta(seconds=15),
+        wallet=rng.choice(WALLETS),
+    )
+
+
 def _pay(
-    rng: random.Random, cast: Cast, account: PlatformAccount, at: datetime
+    rng: random.Random,
+    cast: Cast,
+    account: PlatformAccount,
+    at: datetime,
+    *,
+    codes: list[QRCode],
 ) -> tuple[Payment, Money]:
-    code = rng.choice(cast.codes)
+    code = rng.choice(codes)
     amount = Money(code.amount_minor) if code.amount_minor else _amount(rng)
     order = payments.open_order(
         store_id=code.store_id,
@@ -318,26 +366,42 @@ def write_attempts(
     shares = [SHARES[Platform(account.platform)] for account in cast.accounts]
     for start in range(0, count, BATCH):
         with transaction.atomic():
-            scans = []
+            scans: list[Scan] = []
             for at, number in moments[start : start + BATCH]:
                 rng = attempts[number]
                 account = rng.choices(cast.accounts, weights=shares)[0]
-                payment, _amount_paid = _pay(rng, cast, account, at)
+                codes = _codes_in_use(cast, at, now=now)
+                payment, _amount_paid = _pay(rng, cast, account, at, codes=codes)
                 paid = _settle(rng, payment, account, told[account.pk])
                 if paid and rng.random() < 0.035:
                     payment.refresh_from_db()
                     _refund(rng, payment, cashier, told[account.pk])
-                scans.append(
-                    Scan(
-                        code_id=payment.code_id or 0,
-                        store_id=payment.store_id or 0,
-                        at=at - timedelta(seconds=8),
-                        wallet=payment.wallet,
-                    )
-                )
+                scans += _scans(rng, payment, at)
+                if rng.random() < 0.05:
+                    _leave(cast, rng, codes, at + timedelta(seconds=40))
             Scan.objects.bulk_create(scans)
         _note_written(len(moments[start : start + BATCH]))
     return told
+
+
+def scan_oddly(cast: Cast, retired: QRCode, *, now: datetime) -> None:
+    """An old sticker that is still scanned, and a code that many open in one hour while nobody pays. Needs the scope."""
+    openings = [
+        (retired, now - timedelta(hours=hours, minutes=7 * hours % 60), "wechatpay")
+        for hours in (3, 9, 26, 31, 55, 76)
+    ]
+    quiet_hour = clock.business_period(clock.business_date(now))[0] + timedelta(hours=3)
+    if quiet_hour > now:
+        quiet_hour -= timedelta(days=1)
+    openings += [
+        (cast.codes[0], quiet_hour + timedelta(seconds=70 * number), "")
+        for number in range(44)
+        if quiet_hour + timedelta(seconds=70 * number) < now
+    ]
+    Scan.objects.bulk_create(
+        Scan(code_id=code.pk, store_id=code.store_id, at=at, wallet=wallet)
+        for code, at, wallet in openings
+    )
 
 
 def plant_differences(told: Told, *, platform: Platform, day: date) -> int:

@@ -21,11 +21,19 @@ from apps.operations.demo.bank import show_bank
 from apps.operations.demo.bookkeeping import keep_books
 from apps.operations.demo.cast import Cast
 from apps.operations.demo.control import SimulatorControl
-from apps.operations.demo.history import SHARES, SYSTEM, WALLETS, plant_differences, write_history
+from apps.operations.demo.history import (
+    SHARES,
+    SYSTEM,
+    WALLETS,
+    plant_differences,
+    scan_oddly,
+    write_history,
+)
 from apps.operations.demo.outside import tell_sales, write_rules
 from apps.payments import services as payments
 from apps.platforms.gateway import Platform, Product, StatementKind
-from apps.qrcodes.models import QRCode
+from apps.qrcodes.models import QRCode, Scan
+from apps.reports.services import watch_codes
 from apps.statements.selectors import is_asked
 from apps.statements.services import fetch_now
 
@@ -74,6 +82,9 @@ def _pay_over_the_wire(
             else rng.choices(cast.accounts, weights=shares)[0]
         )
         minor = code.amount_minor or rng.choice((1200, 1800, 2600, 3800, 5800))
+        Scan.objects.create(
+            code_id=code.pk, store_id=code.store_id, at=now, wallet=rng.choice(WALLETS)
+        )
         order = payments.open_order(
             store_id=code.store_id,
             code_id=code.pk,
@@ -139,6 +150,7 @@ def seed(
         accounts = people.connect_to_simulator(control, store=stores[0], actor=owner, now=now)
         made = people.make_codes(stores, actor=owner, now=now)
         people.make_living_codes(stores, actor=owner, now=now)
+        retired = people.make_retired_code(stores, actor=owner, now=now)
         codes = list(
             QRCode.objects.select_related("scenario")
             .filter(pk__in=[code.pk for code in made])
@@ -178,6 +190,8 @@ def seed(
         show_bank(cast, days=BILL_DAYS, now=clock.now())
         say("differences settled, days closed")
         closed = keep_books(cast, days=BILL_DAYS, now=clock.now())
+        scan_oddly(cast, retired, now=now)
+        watch_codes(now=clock.now())
     control.close()
     return DemoReport(
         people.SLUG,

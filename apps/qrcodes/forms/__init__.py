@@ -1,5 +1,6 @@
 """Forms of codes and of their designs."""
 
+from apps.qrcodes.forms.alerts import LookForm
 from apps.qrcodes.forms.bulk import (
     BatchForm,
     CodeActForm,
@@ -23,6 +24,7 @@ __all__ = [
     "DesignForm",
     "FilingForm",
     "FolderForm",
+    "LookForm",
     "PrintForm",
     "PrintJobForm",
     "StopForm",

@@ -78,6 +78,7 @@ class CodeFilterForm(forms.Form):
             ("paused", _("Paused")),
             ("not_yet", _("Not yet valid")),
             ("expired", _("Expired")),
+            ("quiet", _("Gone quiet")),
             ("retired", _("Retired")),
             ("all", _("All")),
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Final
 
 from django.db.models import Count, Q
@@ -14,13 +14,14 @@ from apps.core.tenancy import ScopedQuerySet
 from apps.merchants.models import Merchant
 from apps.qrcodes.models import CodeState, QRCode, Scan
 from apps.qrcodes.selectors.codes import display_state
+from apps.qrcodes.selectors.watching import quiet_ids
 
 PAGE_SIZE: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class CodeFilters:
-    """What the list shows. ``state``: "" for all but retired, "all", or a state as ``display_state`` gives it."""
+    """What the list shows. ``state``: "" for all but retired, "all", "quiet", or a state as ``display_state`` gives it."""
 
     store_id: int | None = None
     kind: str = ""
@@ -68,12 +69,17 @@ def _in_state(codes: ScopedQuerySet[QRCode], state: str, now: datetime) -> Scope
             return codes
 
 
-def list_codes(filters: CodeFilters, *, now: datetime) -> ScopedQuerySet[QRCode]:
+def list_codes(
+    filters: CodeFilters, *, now: datetime, day_starts_at: time = time(0)
+) -> ScopedQuerySet[QRCode]:
     """The codes of the stores in scope that pass the filters, newest first."""
     codes: ScopedQuerySet[QRCode] = QRCode.objects.visible().select_related(
         "scenario", "store", "folder"
     )
-    codes = _in_state(codes, filters.state, now)
+    if filters.state == "quiet":
+        codes = codes.filter(pk__in=quiet_ids(now=now, day_starts_at=day_starts_at))
+    else:
+        codes = _in_state(codes, filters.state, now)
     if filters.store_id is not None:
         codes = codes.filter(store_id=filters.store_id)
     if filters.kind:
@@ -104,7 +110,7 @@ def page_codes(
     size: int = PAGE_SIZE,
 ) -> CodePage:
     """One page of ``list_codes``: older than the id ``after``, newer than the id ``before``, or the newest."""
-    codes = list_codes(filters, now=now)
+    codes = list_codes(filters, now=now, day_starts_at=merchant.day_starts_at)
     if before is not None:
         found = list(codes.filter(pk__gt=before).order_by("pk")[: size + 1])
         has_newer, has_older = len(found) > size, True

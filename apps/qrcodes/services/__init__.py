@@ -7,6 +7,7 @@ from apps.qrcodes.services.acts import (
     act_on_codes,
     undo_act,
 )
+from apps.qrcodes.services.alerts import AlreadyLooked, look_at_alert, raise_alerts
 from apps.qrcodes.services.batches import (
     BatchRefused,
     copy_codes,
@@ -69,6 +70,7 @@ __all__ = [
     "FINAL",
     "FORGET",
     "Account",
+    "AlreadyLooked",
     "BatchRefused",
     "CannotUndo",
     "CodeChanged",
@@ -98,11 +100,13 @@ __all__ = [
     "flaws_of",
     "folder_named",
     "forget_print",
+    "look_at_alert",
     "make_batch",
     "make_code",
     "make_default",
     "open_code",
     "pause_code",
+    "raise_alerts",
     "rename_folder",
     "resume_code",
     "retire_code",

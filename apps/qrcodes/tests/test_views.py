@@ -136,8 +136,8 @@ class TestCodeList:
             with enter_scope(Scope(merchant.pk)):
                 Scan.objects.create(code_id=code.pk, store_id=code.store_id, at=NOW)
         client.force_login(owner)
-        # Session, user, membership, scope in and out, stores, codes, scans; the frame: what waits, memberships.
-        with django_assert_num_queries(12):
+        # Session, user, membership, scope in and out, stores, folders, labels, codes, scans, alerts; the frame: what waits, memberships.
+        with django_assert_num_queries(13):
             client.get(_url("code_list", merchant))
 
 

@@ -18,6 +18,7 @@ from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.models import Terminal
 from apps.merchants.selectors import list_terminals
+from apps.qrcodes.alertwords import alert_words
 from apps.qrcodes.artwork import (
     Language,
 )
@@ -27,6 +28,7 @@ from apps.qrcodes.selectors import (
     display_state,
     history_of,
     link_of,
+    open_alerts,
     opening,
     placard_of,
     questions_for,
@@ -48,6 +50,8 @@ from apps.qrcodes.views.frame import code_or_404, problem_of
 from apps.qrcodes.wording import changes_between, facts_of
 
 _EVENTS = {
+    "code.alerted": (gettext_lazy("Odd use found"), "bell", "wait"),
+    "code.alert_ended": (gettext_lazy("Odd use looked at"), "eye", "quiet"),
     "code.assigned": (gettext_lazy("Given to a terminal"), "device-mobile", "quiet"),
     "code.unassigned": (gettext_lazy("Taken from its terminal"), "device-mobile", "quiet"),
     "code.created": (gettext_lazy("Created"), "plus", "ok"),
@@ -113,6 +117,7 @@ def code_detail(request: MerchantRequest, code_id: int) -> HttpResponse:
         "spoken": language,
         "placard_languages": cast("Any", artwork.fields["language"]).choices,
         "terminals": _terminals_for(request, code),
+        "alerts": [alert_words(alert) for alert in open_alerts(code_id=code.pk)],
         "scans": scans_today([code.pk], merchant=request.merchant, now=now).get(code.pk, 0),
         "history": [
             _event(event, with_origin="audit.view" in request.permissions)

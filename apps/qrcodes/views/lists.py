@@ -18,6 +18,7 @@ from apps.qrcodes.bulkwords import ACTS
 from apps.qrcodes.forms import CodeFilterForm
 from apps.qrcodes.selectors import (
     CodeFilters,
+    count_open_alerts,
     has_codes,
     list_codes,
     list_folders,
@@ -61,7 +62,9 @@ def chosen_ids(request: MerchantRequest) -> list[int]:
     elif "all" in data:
         sent = {name: data.get(_SENT_AS.get(name, name), "") for name in FILTERS}
         filters = _filters(_filter_form(sent, list(list_stores())))
-        codes = list_codes(filters, now=clock.now()).order_by("pk")
+        codes = list_codes(
+            filters, now=clock.now(), day_starts_at=request.merchant.day_starts_at
+        ).order_by("pk")
         return list(codes.values_list("pk", flat=True)[: MOST_CODES + 1])
     else:
         texts = data.getlist("code")
@@ -104,6 +107,7 @@ def code_list(request: MerchantRequest) -> HttpResponse:
         "page": page,
         "chips": _chips(request, form),
         "any_codes": bool(page.rows) or has_codes(),
+        "alert_count": count_open_alerts(),
         "can_create": any(store.is_active for store in stores),
         "acts": ACTS,
         "filters": [

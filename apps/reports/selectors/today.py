@@ -16,6 +16,7 @@ from apps.core import clock
 from apps.payments.models import Payment, PaymentState
 from apps.platforms.models import PlatformAccount
 from apps.qrcodes.models import CodeState, QRCode
+from apps.qrcodes.selectors import count_open_alerts
 from apps.reconciliation.models import Difference, DifferenceState
 from apps.refunds.models import Refund, RefundState
 from apps.reports.models import Transaction, TransactionKind
@@ -193,12 +194,16 @@ class Needs:
     approvals: int = 0
     refunds: int = 0
     differences: int = 0
+    #: Alerts about odd use of codes.
+    alerts: int = 0
     accounts: tuple[PlatformAccount, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether anything waits."""
-        return bool(self.approvals or self.refunds or self.differences or self.accounts)
+        return bool(
+            self.approvals or self.refunds or self.differences or self.alerts or self.accounts
+        )
 
 
 def what_needs(*, member: User, permissions: frozenset[str]) -> Needs:
@@ -217,6 +222,7 @@ def what_needs(*, member: User, permissions: frozenset[str]) -> Needs:
         ).count()
         if "reconciliation.view" in permissions
         else 0,
+        alerts=count_open_alerts() if "codes.manage" in permissions else 0,
         accounts=tuple(
             PlatformAccount.objects.filter(Q(is_active=False) | ~Q(check_state__in=["", "good"]))
         )

@@ -22,12 +22,14 @@ from apps.reports.services.journals import (
     month_until,
     record_books_download,
 )
+from apps.reports.services.watching import WATCH, plan_watching, watch_codes
 
 __all__ = [
     "ENCODINGS",
     "ENDINGS",
     "FORMATS",
     "HEADERS",
+    "WATCH",
     "books_file_name",
     "count_entries",
     "count_postings",
@@ -40,8 +42,10 @@ __all__ = [
     "kept_export",
     "kept_ledger",
     "month_until",
+    "plan_watching",
     "record_books_download",
     "record_download",
     "render_report",
     "sum_differences",
+    "watch_codes",
 ]

@@ -91,7 +91,7 @@ class TestQueries:
     @pytest.mark.parametrize(
         ("page", "query", "count"),
         [
-            ("", {}, 20),
+            ("", {}, 21),
             ("transactions/", {}, 12),
             ("transactions/", {"q": "P2026"}, 15),
             ("transactions/sums/", {}, 12),
