@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
 
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
 
@@ -59,6 +60,12 @@ class Approval(MerchantScoped):
         indexes = [
             models.Index(fields=["merchant_id", "state", "-id"], name="approvals_state"),
         ]
+
+    @classmethod
+    @override
+    def of_member(cls, member_id: int) -> models.Q:
+        """Asked for by this member."""
+        return models.Q(requested_by=member_id)
 
 
 class Decision(MerchantScoped):

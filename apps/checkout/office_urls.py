@@ -1,12 +1,23 @@
-"""The till, and the terminals in the stores."""
+"""The desk and the till, shifts, displays on the wall, and the terminals in the stores."""
 
 from django.urls import path
 
-from apps.checkout.views import settings, terminals, till
+from apps.checkout.views import desk, displays, settings, shifts, terminals, till
 
 app_name = "till"
 urlpatterns = [
     path("settings/checkout/", settings.checkout_settings, name="checkout_settings"),
+    path("desk/", desk.desk, name="desk"),
+    path("desk/heard/", desk.desk_heard, name="desk_heard"),
+    path("desk/today/", desk.desk_today, name="desk_today"),
+    path("desk/shift/", shifts.shift, name="shift"),
+    path("desk/shift/<int:shift_id>/close/", shifts.shift_close, name="shift_close"),
+    path("desk/shifts/", shifts.shift_list, name="shift_list"),
+    path("desk/shifts/<int:shift_id>/", shifts.shift_detail, name="shift_detail"),
+    path("desk/wall/", displays.display_list, name="display_list"),
+    path("desk/wall/<int:wall_id>/off/", displays.display_off, name="display_off"),
+    path("desk/<int:order_id>/", desk.desk_order, name="desk_order"),
+    path("desk/<int:order_id>/cancel/", desk.desk_cancel, name="desk_cancel"),
     path("till/", till.till, name="till"),
     path("till/<int:order_id>/", till.till_order, name="till_order"),
     path("till/<int:order_id>/give-up/", till.till_give_up, name="till_give_up"),

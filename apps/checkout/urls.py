@@ -1,8 +1,8 @@
-"""Where a payer pays."""
+"""Where a payer pays, and what hangs on the wall."""
 
 from django.urls import path
 
-from apps.checkout.views import paying, receipts, scanned
+from apps.checkout.views import displays, paying, receipts, scanned
 
 app_name = "checkout"
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("pay/<str:token>/leave/<slug:wallet>", paying.pay_leave, name="pay_leave"),
     path("pay/<str:token>/wechat", paying.pay_wechat, name="pay_wechat"),
     path("pay/<str:token>/cancel", paying.pay_cancel, name="pay_cancel"),
+    path("wall/<str:token>", displays.wall, name="wall"),
     path("receipt/<str:token>", receipts.receipt, name="receipt"),
     path("receipt/<str:token>/refund", receipts.receipt_ask, name="receipt_ask"),
     path("receipt/<str:token>/withdraw", receipts.receipt_withdraw, name="receipt_withdraw"),

@@ -1,6 +1,7 @@
 """The wall between merchants: the scope, the manager that insists on one, and the database setting behind it.
 
-A scope says whose rows may be touched: one merchant, and of it all stores or a few. It is entered from a membership, a
+A scope says whose rows may be touched: one merchant, and of it all stores or a few, and of what members take either
+everybody's or one member's. It is entered from a membership, a
 ``Door`` or a ``Due``, never from what a client sends. While it is active, PostgreSQL's row-level security sees the
 merchant's id in ``app.merchant_id``; without one it shows no rows at all.
 
@@ -35,10 +36,14 @@ class NoScope(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose rows: one merchant; ``store_ids`` None means all stores."""
+    """Whose rows: one merchant; ``store_ids`` None means all stores.
+
+    ``member_id``: the user who sees, of rows that a member made, only their own (``MerchantScoped.of_member``); None: everybody's.
+    """
 
     merchant_id: int
     store_ids: frozenset[int] | None = None
+    member_id: int | None = None
 
     @property
     def all_stores(self) -> bool:
@@ -107,14 +112,20 @@ def enter_scope(scope: Scope) -> Iterator[Scope]:
 
 
 class ScopedQuerySet(models.QuerySet[M]):
-    """A queryset that knows the scope's stores; ``visible()`` narrows to them."""
+    """A queryset that knows the scope's stores and member; ``visible()`` narrows to them."""
 
     def visible(self, store_field: str = "store_id") -> ScopedQuerySet[M]:
-        """Only rows of the stores in scope; rows without a store are closed to store-limited members."""
+        """Only rows of the stores in scope, and none that another member made where the scope is one member's own.
+
+        Rows without a store are closed to store-limited members.
+        """
         scope = current_scope()
-        if scope.store_ids is None:
-            return self
-        return self.filter(**{f"{store_field}__in": scope.store_ids})
+        rows = self
+        if scope.store_ids is not None:
+            rows = rows.filter(**{f"{store_field}__in": scope.store_ids})
+        if scope.member_id is not None:
+            rows = rows.filter(cast("type[MerchantScoped]", self.model).of_member(scope.member_id))
+        return rows
 
 
 class ScopedManager(models.Manager[M]):
@@ -146,6 +157,11 @@ class MerchantScoped(models.Model):
         abstract = True
         # Related look-ups and ``refresh_from_db`` use the base manager: it must insist on a scope as well.
         base_manager_name = "objects"
+
+    @classmethod
+    def of_member(cls, member_id: int) -> models.Q:
+        """The rows that a member may see who sees no other member's: all, where rows are nobody's own."""
+        return models.Q()
 
 
 class ScopedForeignKey(models.ForeignKey[Any, Any]):

@@ -82,9 +82,12 @@ def membership_of(user: User, slug: str) -> Membership | None:
 
 
 def scope_of(membership: Membership) -> Scope:
-    """The scope that a membership opens."""
-    stores = membership.store_ids
-    return Scope(membership.merchant_id, None if stores is None else frozenset(stores))
+    """The scope that a membership opens: its stores, and what others took only with the permission to see it."""
+    stores = None if membership.store_ids is None else frozenset(membership.store_ids)
+    granted = permissions_of(membership.role, all_stores=stores is None)
+    return Scope(
+        membership.merchant_id, stores, None if "takings.view" in granted else membership.user_id
+    )
 
 
 def merchant_view(

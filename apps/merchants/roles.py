@@ -11,6 +11,7 @@ VIEW: Final = frozenset(
     {
         "dashboard.view",
         "transactions.view",
+        "takings.view",
         "codes.view",
         "refunds.view",
         "reconciliation.view",

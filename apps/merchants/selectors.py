@@ -24,7 +24,8 @@ from apps.merchants.roles import PERMISSIONS
 PERMISSION_WORDS: Final[Mapping[str, str | Promise]] = {
     "dashboard.view": _("See the day's takings"),
     "transactions.view": _("See payments and orders"),
-    "payments.take": _("Take payments by the customer's code"),
+    "takings.view": _("See what each member takes at the desk"),
+    "payments.take": _("Take payments at the desk"),
     "codes.view": _("See and download codes"),
     "codes.manage": _("Create, pause and retire codes"),
     "refunds.view": _("See refunds"),

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
 
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
 from apps.merchants.models import Store, Terminal
@@ -91,7 +92,19 @@ class Order(MerchantScoped):
         indexes = [
             # What a code's limits count.
             models.Index(fields=["merchant_id", "code", "created_at"], name="payments_order_code"),
+            # What a member took: the desk's queue, shifts.
+            models.Index(
+                fields=["merchant_id", "taken_by", "-created_at"],
+                condition=models.Q(taken_by__isnull=False),
+                name="payments_order_taken",
+            ),
         ]
+
+    @classmethod
+    @override
+    def of_member(cls, member_id: int) -> models.Q:
+        """Taken by this member or by none."""
+        return models.Q(taken_by__isnull=True) | models.Q(taken_by=member_id)
 
 
 class Payment(MerchantScoped):
@@ -204,6 +217,12 @@ class Payment(MerchantScoped):
             ),
             models.Index(fields=["merchant_id", "order"], name="payments_by_order"),
         ]
+
+    @classmethod
+    @override
+    def of_member(cls, member_id: int) -> models.Q:
+        """Of orders taken by this member or by none."""
+        return models.Q(order__taken_by__isnull=True) | models.Q(order__taken_by=member_id)
 
     @property
     def is_known_there(self) -> bool:

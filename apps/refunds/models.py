@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
 
 from apps.approvals.models import Approval
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
@@ -148,6 +149,13 @@ class Refund(MerchantScoped):
             ),
         ]
 
+    @classmethod
+    @override
+    def of_member(cls, member_id: int) -> models.Q:
+        """Of what this member took or none."""
+        taken = "payment__order__taken_by"
+        return models.Q(**{f"{taken}__isnull": True}) | models.Q(**{taken: member_id})
+
     @property
     def shown_reason(self) -> str:
         """Why the money goes back, in the reader's words where the portal itself gave the reason."""
@@ -253,3 +261,10 @@ class RefundRequest(MerchantScoped):
                 name="refunds_request_open",
             ),
         ]
+
+    @classmethod
+    @override
+    def of_member(cls, member_id: int) -> models.Q:
+        """Of what this member took or none."""
+        taken = "payment__order__taken_by"
+        return models.Q(**{f"{taken}__isnull": True}) | models.Q(**{taken: member_id})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
 
 from apps.core.tenancy import MerchantScoped
+from apps.payments.models import Order
 
 
 class TransactionKind(models.TextChoices):
@@ -56,3 +58,10 @@ class Transaction(MerchantScoped):
         managed = False
         db_table = "reports_transaction"
         base_manager_name = "objects"
+
+    @classmethod
+    @override
+    def of_member(cls, member_id: int) -> models.Q:
+        """Of orders taken by this member or by none."""
+        others = Order.objects.filter(pk=models.OuterRef("order_id"), taken_by__isnull=False)
+        return ~models.Q(models.Exists(others.exclude(taken_by=member_id)))

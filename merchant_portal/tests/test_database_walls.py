@@ -21,6 +21,7 @@ NOT_A_MERCHANTS = (
     "portal_cache",
 )
 APPEND_ONLY = {
+    "checkout_shifttotal",
     "approvals_decision",
     "core_auditevent",
     "core_auditseal",

@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval
+from apps.checkout.services import open_shift, put_up_display
 from apps.core.audit import Actor
 from apps.core.models import Due
 from apps.core.money import Money
@@ -274,6 +275,17 @@ def populate(shop: Shop) -> dict[str, object]:
         actor=Actor("t"),
         now=NOW,
     )
+    shift = open_shift(
+        store_id=shop.store.pk, member=shop["cashier"], note="", now=NOW, actor=Actor("t")
+    )
+    wall = put_up_display(
+        store_id=shop.store.pk,
+        code_id=code.pk,
+        name="",
+        member=shop["owner"],
+        now=NOW,
+        actor=Actor("t"),
+    )
     approval = Approval.objects.get(subject_kind="refund")
     invitation = Invitation.objects.create(
         email="new@x.test", role="cashier", invited_by=shop["owner"], expires_at=NOW
@@ -321,6 +333,8 @@ def populate(shop: Shop) -> dict[str, object]:
         "membership_id": member.pk,
         "store_id": shop.store.pk,
         "terminal_id": terminal.pk,
+        "shift_id": shift.pk,
+        "wall_id": wall.pk,
         "day": NOW.date().isoformat(),
         "platform": "wechatpay",
         "kind": "trade",

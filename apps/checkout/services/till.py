@@ -42,7 +42,7 @@ def take_at_till(
     ``after`` is the order of that first try. A platform may call it paid a moment later; the same amount is then not
     taken again. Never inside a transaction. Raises PaidAfterAll, BarcodeRefused, AmountOutOfRange; then nothing was begun.
     """
-    before = None if after is None else get_charge(after)
+    before = None if after is None else get_charge(after, taken_by=member)
     if (
         before is not None
         and before.order.amount_minor == amount.minor

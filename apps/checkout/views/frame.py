@@ -28,26 +28,35 @@ from apps.qrcodes.models import Scenario
 P = ParamSpec("P")
 
 
-def payer_page(
-    view: Callable[Concatenate[HttpRequest, str, P], HttpResponseBase],
-) -> Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]:
-    """A page for strangers: kept by no cache and no search engine, and calm about an unknown token."""
+View = Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]
 
-    @wraps(view)
-    def page(
-        request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs
-    ) -> HttpResponseBase:
-        try:
-            response = view(request, token, *args, **kwargs)
-        except Http404:
-            response = render(request, "checkout/unknown.html", status=404)
-        response["Cache-Control"] = "no-store"
-        response["X-Robots-Tag"] = "noindex, nofollow"
-        # Tokens stand in the addresses: no other site learns them.
-        response.setdefault("Referrer-Policy", "same-origin")
-        return response
 
-    return page  # type: ignore[return-value]  # Django hands the token over by name
+def for_strangers(unknown: str) -> Callable[[View[P]], View[P]]:
+    """A page behind a token: kept by no cache and no search engine. ``unknown``: the template that says calmly that it leads nowhere."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def page(
+            request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs
+        ) -> HttpResponseBase:
+            try:
+                response = view(request, token, *args, **kwargs)
+            except Http404:
+                response = render(request, unknown, status=404)
+            response["Cache-Control"] = "no-store"
+            response["X-Robots-Tag"] = "noindex, nofollow"
+            # Tokens stand in the addresses: no other site learns them.
+            response.setdefault("Referrer-Policy", "same-origin")
+            return response
+
+        return page  # type: ignore[return-value]  # Django hands the token over by name
+
+    return decorate
+
+
+def payer_page(view: View[P]) -> View[P]:
+    """A payer's page, for strangers."""
+    return for_strangers("checkout/unknown.html")(view)
 
 
 def see_other(address: str) -> HttpResponse:

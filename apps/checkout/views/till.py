@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
@@ -17,13 +14,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.checkout.forms import TillForm
 from apps.checkout.selectors import Stage, get_charge, takes_barcodes, unsettled, wallet_of
 from apps.checkout.services import PaidAfterAll, take_at_till
+from apps.checkout.views.desk import desk_voice
 from apps.checkout.views.frame import see_other, subject_for
+from apps.checkout.views.place import remember, remembered, whose
 from apps.core import clock
 from apps.core.doors import new_token
-from apps.core.htmx import render_page
+from apps.core.htmx import render_page, wants_fragment
 from apps.core.templatetags.portal import platform_label
 from apps.merchants.access import MerchantRequest, merchant_view
-from apps.merchants.models import Store, Terminal
+from apps.merchants.models import Store
 from apps.merchants.selectors import list_stores, list_terminals
 from apps.payments.services import AmountOutOfRange, BarcodeRefused, close_order
 from apps.platforms.barcodes import shapes
@@ -47,7 +46,7 @@ def till(request: MerchantRequest) -> HttpResponse:
     stores = list(list_stores(only_active=True))
     terminals = list(list_terminals(only_active=True))
     if request.method != "POST":
-        initial = _remembered(request, stores=stores, terminals=terminals)
+        initial = remembered(request, stores=stores, terminals=terminals)
         form = TillForm(stores=stores, terminals=terminals, initial=initial)
         return _show(request, form, stores)
     form = TillForm(request.POST, stores=stores, terminals=terminals)
@@ -78,31 +77,12 @@ def till(request: MerchantRequest) -> HttpResponse:
     except AmountOutOfRange:
         form.add_error("amount", _("No payment may have this amount."))
         return _show(request, form, stores)
-    _remember(request, store_id=store.pk, terminal_id=wanted["terminal"])
+    remember(request, store_id=store.pk, terminal_id=wanted["terminal"])
     return _to_charge(request, payment.order_id)
 
 
 def _to_charge(request: MerchantRequest, order_id: int) -> HttpResponse:
     return see_other(reverse("till:till_order", args=[request.merchant.slug, order_id]))
-
-
-def _place(request: MerchantRequest) -> str:
-    return f"till/{request.merchant.pk}"
-
-
-def _remember(request: MerchantRequest, *, store_id: int, terminal_id: int | None) -> None:
-    place = {"store": store_id, "terminal": terminal_id}
-    if request.session.get(_place(request)) != place:
-        request.session[_place(request)] = place
-
-
-def _remembered(
-    request: MerchantRequest, *, stores: Sequence[Store], terminals: Sequence[Terminal]
-) -> dict[str, Any]:
-    """The store and terminal of the last payment, as far as they are still to be chosen."""
-    place = request.session.get(_place(request), {})
-    known = {"store": {row.pk for row in stores}, "terminal": {row.pk for row in terminals}}
-    return {name: pk for name, pk in place.items() if pk in known.get(name, ())}
 
 
 def _show(request: MerchantRequest, form: TillForm, stores: list[Store]) -> HttpResponse:
@@ -129,7 +109,7 @@ def _show(request: MerchantRequest, form: TillForm, stores: list[Store]) -> Http
 @merchant_view("payments.take")
 def till_order(request: MerchantRequest, order_id: int) -> HttpResponse:
     """Where a payment by code stands, live until it is over."""
-    charge = get_charge(order_id)
+    charge = get_charge(order_id, taken_by=whose(request))
     if charge is None:
         raise Http404
     now = clock.now()
@@ -154,6 +134,8 @@ def till_order(request: MerchantRequest, order_id: int) -> HttpResponse:
         ),
         "nonce": new_token(20),
     }
+    if not wants_fragment(request):
+        context |= desk_voice(request, now=now)
     return render_page(request, "checkout/till_order.html", context, partial="charge")
 
 
@@ -161,7 +143,7 @@ def till_order(request: MerchantRequest, order_id: int) -> HttpResponse:
 @merchant_view("payments.take")
 def till_give_up(request: MerchantRequest, order_id: int) -> HttpResponse:
     """Take no payment for this order any more; what the customer pays in the last moment still counts."""
-    charge = get_charge(order_id)
+    charge = get_charge(order_id, taken_by=whose(request))
     if charge is None:
         raise Http404
     close_order(order_id=order_id, now=clock.now(), actor=request.actor())

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -104,7 +105,9 @@ def _named_shares(day: Day, names: Names) -> list[dict[str, Any]]:
 @require_GET
 @merchant_view("dashboard.view")
 def dashboard(request: MerchantRequest) -> HttpResponse:
-    """The day so far, live."""
+    """The day so far, live. Who takes money and sees only their own stands at the desk: it is their first page."""
+    if "payments.take" in request.permissions and "takings.view" not in request.permissions:
+        return redirect("till:desk", request.merchant.slug)
     now = clock.now()
     names = load_names()
     run = first_run()

@@ -7,7 +7,10 @@ import pytest
 from merchant_portal.tests.journeys.browsing import Person
 from merchant_portal.tests.journeys.pages import Code, Shop
 
-CASHIER_MAY = ("", "transactions/", "codes/", "refunds/", "till/")
+CASHIER_MAY = (
+    *("transactions/", "codes/", "refunds/", "till/"),
+    *("desk/", "desk/today/", "desk/shift/", "desk/shifts/"),
+)
 CASHIER_MAY_NOT = (
     "platforms/",
     "platforms/connect/wechatpay/",
@@ -16,6 +19,7 @@ CASHIER_MAY_NOT = (
     "waiting/",
     "terminals/",
     "terminals/add/",
+    "desk/wall/",
     "team/",
     "team/invite/",
     "stores/",
@@ -30,10 +34,12 @@ CASHIER_MAY_NOT = (
 AUDITOR_MAY = (
     *("", "transactions/", "codes/", "refunds/", "terminals/"),
     *("platforms/", "team/", "reconciliation/", "exports/", "audit/"),
-    *("platforms/notifications/", "doctor/", "waiting/"),
+    *("platforms/notifications/", "doctor/", "waiting/", "desk/shifts/"),
 )
 AUDITOR_MAY_NOT = (
     "till/",
+    "desk/",
+    "desk/wall/",
     "terminals/add/",
     "platforms/connect/wechatpay/",
     "team/invite/",
@@ -57,6 +63,7 @@ def test_a_cashier_sees_only_the_counter(shop: Shop, cashier: Person) -> None:
         CASHIER_MAY_NOT, 403
     )
     cashier.page.goto(shop.url())
+    assert cashier.page.url.endswith(shop.url("desk/"))
     shown = cashier.page.locator("aside.shell-nav a").evaluate_all(
         "links => links.map(link => link.pathname)"
     )

@@ -252,14 +252,14 @@ class Charge:
                 return True
 
 
-def get_charge(order_id: int) -> Charge | None:
-    """What was taken at the till of one of the stores in scope, or None."""
-    payment: Payment | None = (
-        Payment.objects.visible()
-        .filter(order_id=order_id, product=Product.BARCODE, order__taken_by__isnull=False)
-        .select_related("order", "store", "terminal")
-        .first()
+def get_charge(order_id: int, *, taken_by: User | None) -> Charge | None:
+    """What was taken at the till of one of the stores in scope, or None; ``taken_by`` None: by whomever."""
+    payments = Payment.objects.visible().filter(
+        order_id=order_id, product=Product.BARCODE, order__taken_by__isnull=False
     )
+    if taken_by is not None:
+        payments = payments.filter(order__taken_by=taken_by)
+    payment: Payment | None = payments.select_related("order", "store", "terminal").first()
     return None if payment is None else Charge(payment, payment.order)
 
 

@@ -1,0 +1,143 @@
+"""What a desk shows: the order it asks money for, what came in, and nobody else's money.
+
+``taken_by`` says whose: a member sees what that member took; None, for those who may see everybody's, means all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
+
+from apps.accounts.models import User
+from apps.checkout.selectors import Standing, standing, wallet_of
+from apps.core import keyset
+from apps.core.tenancy import ScopedQuerySet
+from apps.payments.models import OPEN_STATES, Order, Payment, PaymentState
+from apps.payments.selectors import has_handover
+from apps.platforms.gateway import Product
+
+#: What was paid longer ago is not called out any more.
+CALLED_FOR: Final = timedelta(minutes=10)
+_CALLED: Final = 20
+_PAGE: Final = 30
+
+
+class Asking(StrEnum):
+    """Where an order asked for at the desk stands for its cashier.
+
+    WAITING: nobody has opened it at a wallet. PAYING: a customer is about to pay. ASKING: its time is over or it was given
+    up, and the platform is asked whether it was paid at the last moment.
+    """
+
+    WAITING = "waiting"
+    PAYING = "paying"
+    ASKING = "asking"
+    PAID = "paid"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class DeskOrder:
+    """An order taken at a desk, with its store and all attempts to pay it."""
+
+    order: Order
+    payments: list[Payment]
+
+    @property
+    def by_barcode(self) -> bool:
+        """Whether the customer's own code was scanned: the till's page shows such an order."""
+        return any(payment.product == Product.BARCODE for payment in self.payments)
+
+    @property
+    def paid(self) -> Payment | None:
+        """The attempt that paid it, if any."""
+        done = [one for one in self.payments if one.state == PaymentState.SUCCEEDED]
+        return done[0] if done else None
+
+    def wallet(self) -> str:
+        """Who paid it, or is about to; "" while nobody is."""
+        under_way = [one for one in self.payments if one.state in OPEN_STATES and has_handover(one)]
+        payment = self.paid or (under_way[-1] if under_way else None)
+        return "" if payment is None else wallet_of(payment)
+
+    def asking(self, *, now: datetime) -> Asking:
+        """Where it stands at ``now``."""
+        match standing(self.order, self.payments, now=now):
+            case Standing.PAID:
+                return Asking.PAID
+            case Standing.CLOSED:
+                return Asking.CLOSED
+            case Standing.ASKING:
+                return Asking.ASKING
+            case Standing.OPEN:
+                return Asking.PAYING if self.wallet() else Asking.WAITING
+
+
+def get_desk_order(order_id: int, *, taken_by: User | None) -> Order | None:
+    """An order taken at a desk of the stores in scope, or None; another member's is None as well."""
+    orders = Order.objects.visible().select_related("store", "terminal")
+    found: Order | None = orders.filter(**_whose(taken_by, "taken_by"), pk=order_id).first()
+    return found
+
+
+def called(member: User, *, now: datetime) -> list[Payment]:
+    """What a member's own customers paid in the last minutes, oldest first: what a desk calls out."""
+    since = now - CALLED_FOR
+    payments = Payment.objects.visible().filter(
+        order__taken_by=member,
+        # The earliest that an order paid since then can have been opened, for the index.
+        order__created_at__gte=since - timedelta(hours=1),
+        state=PaymentState.SUCCEEDED,
+        paid_at__gte=since,
+    )
+    latest = payments.select_related("order").order_by("-paid_at", "-pk")[:_CALLED]
+    return list(reversed(latest))
+
+
+@dataclass(frozen=True, slots=True)
+class Takings:
+    """What a queue of receipts adds up to, in fen."""
+
+    paid_count: int
+    paid_minor: int
+    refund_count: int
+    refund_minor: int
+
+    @property
+    def net_minor(self) -> int:
+        """Paid less what went back of it."""
+        return self.paid_minor - self.refund_minor
+
+
+def list_receipts(
+    day: date, *, taken_by: User | None, after: str = "", before: str = "", size: int = _PAGE
+) -> keyset.Page[Payment]:
+    """One page of what was paid at desks on a business day, newest first. Raises BadCursor."""
+    rows = _receipts(day, taken_by).select_related("order__taken_by", "store")
+    return keyset.page(rows, at="paid_at", after=after, before=before, size=size)
+
+
+def sum_receipts(day: date, *, taken_by: User | None) -> Takings:
+    """What all of that adds up to. ``refund_count``: of how many payments something went back."""
+    found = _receipts(day, taken_by).aggregate(
+        paid_count=Count("pk"),
+        paid_minor=Coalesce(Sum("amount_minor"), 0),
+        refund_count=Count("pk", filter=Q(refunded_minor__gt=0)),
+        refund_minor=Coalesce(Sum("refunded_minor"), 0),
+    )
+    return Takings(**{name: int(value) for name, value in found.items()})
+
+
+def _receipts(day: date, taken_by: User | None) -> ScopedQuerySet[Payment]:
+    paid = Payment.objects.visible().filter(booked_date=day, state=PaymentState.SUCCEEDED)
+    return paid.filter(**_whose(taken_by, "order__taken_by"))
+
+
+def _whose(taken_by: User | None, field: str) -> dict[str, Any]:
+    """The condition for what was taken at a desk: by this member, or by any."""
+    return {f"{field}__isnull": False} if taken_by is None else {field: taken_by}
