@@ -10,6 +10,7 @@ back_office = [
     path("", include("apps.merchants.office_urls")),
     path("platforms/", include("apps.platforms.urls")),
     path("codes/", include("apps.qrcodes.urls")),
+    path("risk/", include("apps.risk.urls")),
     path("refunds/", include("apps.refunds.urls")),
     path("approvals/", include("apps.approvals.urls")),
     path("ledger/", include("apps.ledger.urls")),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.checkout.views import desk, displays, settings, shifts, terminals, till
+from apps.checkout.views import desk, displays, replaying, settings, shifts, terminals, till
 
 app_name = "till"
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     path("desk/wall/<int:wall_id>/off/", displays.display_off, name="display_off"),
     path("desk/<int:order_id>/", desk.desk_order, name="desk_order"),
     path("desk/<int:order_id>/cancel/", desk.desk_cancel, name="desk_cancel"),
+    path("risk/rules/simulate/", replaying.replay_rules, name="replay_rules"),
     path("till/", till.till, name="till"),
     path("till/<int:order_id>/", till.till_order, name="till_order"),
     path("till/<int:order_id>/give-up/", till.till_give_up, name="till_give_up"),

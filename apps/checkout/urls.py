@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.checkout.views import displays, paying, receipts, scanned
+from apps.checkout.views import checking, displays, paying, receipts, scanned
 
 app_name = "checkout"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("pay/<str:token>/start/<slug:wallet>", paying.pay_start, name="pay_start"),
     path("pay/<str:token>/leave/<slug:wallet>", paying.pay_leave, name="pay_leave"),
     path("pay/<str:token>/wechat", paying.pay_wechat, name="pay_wechat"),
+    path("pay/<str:token>/check", checking.pay_check, name="pay_check"),
     path("pay/<str:token>/cancel", paying.pay_cancel, name="pay_cancel"),
     path("wall/<str:token>", displays.wall, name="wall"),
     path("receipt/<str:token>", receipts.receipt, name="receipt"),

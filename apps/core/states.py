@@ -84,6 +84,20 @@ STATES: Mapping[str, State] = {
         hint=_("The platform refused it. No money moved."),
     ),
     "partly_refunded": State(label=_("Partly refunded"), icon="receipt-refund", tone="info"),
+    # alerts of the risk rules
+    "alert.open": State(
+        label=pgettext_lazy("alert", "Open"),
+        icon="bell-ringing",
+        tone="wait",
+        hint=_("Nobody has looked at it yet."),
+    ),
+    "alert.seen": State(label=pgettext_lazy("alert", "Being looked at"), icon="eye", tone="info"),
+    "alert.false_alarm": State(
+        label=pgettext_lazy("alert", "False alarm"), icon="bell", tone="quiet"
+    ),
+    "alert.acted": State(
+        label=pgettext_lazy("alert", "Dealt with"), icon="circle-check", tone="ok"
+    ),
     # refunds
     "waiting": _WAITING_CONFIRMATION,
     "ready": _REFUNDING,

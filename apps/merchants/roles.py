@@ -20,6 +20,7 @@ VIEW: Final = frozenset(
         "stores.view",
         "team.view",
         "rules.view",
+        "risk.view",
         "audit.view",
     }
 )
@@ -32,6 +33,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         "refunds.request",
         "refunds.approve",
         "rules.manage",
+        "risk.manage",
         "reconciliation.manage",
         "days.close",
         "days.reopen",
@@ -48,6 +50,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         "codes.manage",
         "refunds.request",
         "refunds.approve",
+        "risk.manage",
         "stores.manage",
         "exports.create",
     },
@@ -55,6 +58,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     | {
         "refunds.request",
         "refunds.approve",
+        "risk.manage",
         "reconciliation.manage",
         "days.close",
         "days.reopen",

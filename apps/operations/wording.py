@@ -47,6 +47,7 @@ JOBS = {
     "platforms.reprocess_notification": _("Apply a notification again"),
     "platforms.check_in": _("Fetch a terminal's key of the day"),
     "platforms.renew_credentials": _("Renew a platform's certificates"),
+    "checkout.count_risk": _("Count payments under the risk rules"),
     "merchants.send_invitation": _("Send an invitation"),
 }
 
@@ -67,6 +68,7 @@ ACTIONS = {
     "adjustment.posted": _("Adjustment posted"),
     "adjustment.refused": _("Adjustment refused"),
     "adjustment.requested": _("Adjustment asked for"),
+    "alert.handled": _("Risk alert: what a member said of it"),
     "approval.confirmed": _("Confirmed"),
     "approval.refused": _("Refused"),
     "checkout.changed": _("Settings of the customer's page changed"),
@@ -141,6 +143,12 @@ ACTIONS = {
     "outside.rule_retired": _("Rule for outside money retired"),
     "plan.changed": _("Plan of accounts changed"),
     "refund_requests.changed": _("What customers may ask for on their receipt changed"),
+    "hold.refused": _("Held payment refused"),
+    "hold.released": _("Held payment released"),
+    "risk.reviewed": _("Risk reviewed"),
+    "risk_rules.changed": _("Risk rules changed"),
+    "risk_rules.dropped": _("Change of the risk rules not accepted"),
+    "risk_rules.requested": _("Change of the risk rules asked for"),
     "rule.changed": _("Refund rule changed"),
     "run.finished": _("Bill matched with the books"),
     "morning.told": _("Morning told"),

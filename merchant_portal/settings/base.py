@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "apps.ledger",
     "apps.platforms",
     "apps.qrcodes",
+    "apps.risk",
     "apps.payments",
     "apps.refunds",
     "apps.checkout",
@@ -416,6 +417,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "checkout.forget_forms",
         "schedule": 3600.0,
         "options": {"expires": 3600},
+    },
+    # Payments and refunds of the last two days under each merchant's risk rules; a merchant without any costs one look.
+    "plan-risk": {
+        "task": "checkout.plan_risk",
+        "schedule": 600.0,
+        "options": {"expires": 600},
     },
     "seal-audit": {
         "task": "operations.seal_audit",

@@ -32,6 +32,9 @@ APPEND_ONLY = {
     "reconciliation_dayclose",
     "reconciliation_dayfile",
     "reconciliation_dayfilepart",
+    "risk_riskfeedback",
+    "risk_riskreview",
+    "risk_riskrulebook",
     "statements_bankfile",
     "statements_settlementversion",
 }

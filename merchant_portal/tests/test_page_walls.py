@@ -53,6 +53,8 @@ from apps.reconciliation.models import (
 from apps.reconciliation.services import Act, resolve_difference
 from apps.refunds.models import RequestReason
 from apps.refunds.services import ask_for_refund, request_refund, set_request_terms
+from apps.risk.models import Harm, Likelihood, RiskAlert, RiskHold
+from apps.risk.services import review_risk
 from apps.statements.models import BankLine, Settlement, Statement, StatementDay, Upload
 from apps.statements.services import link
 from apps.statements.tests.money import bank_csv, make_bank, upload
@@ -294,10 +296,59 @@ def populate(shop: Shop) -> dict[str, object]:
     due = Due.objects.create(
         task="payments.poll", merchant_id=shop.merchant.pk, subject_id=paid.pk, due_at=NOW
     )
+    risk_alert = RiskAlert.objects.create(
+        rule="code_day",
+        subject_kind="code",
+        subject=str(code.pk),
+        code=code,
+        store=shop.store,
+        outcome="flag",
+        severity="watch",
+        evidence={
+            "count": 1,
+            "minor": 1,
+            "base_minor": 0,
+            "first_at": NOW.isoformat(),
+            "last_at": NOW.isoformat(),
+            "shown": [],
+            "version": 0,
+            "values": {"minor": 1},
+        },
+        raised_at=NOW,
+        last_at=NOW,
+    )
+    hold = RiskHold.objects.create(
+        kind="order",
+        subject_id=paid.order_id,
+        rule="code_day",
+        asked="member",
+        store=shop.store,
+        amount_minor=1,
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=3650),
+    )
+    risk = review_risk(
+        number=None,
+        seen_version=0,
+        what="x",
+        measure="x",
+        likelihood=Likelihood.RARE,
+        harm=Harm.SMALL,
+        owner=None,
+        next_review_date=NOW.date() + timedelta(days=1),
+        is_gone=False,
+        member=shop["owner"],
+        actor=Actor("t"),
+        today=NOW.date(),
+        now=NOW,
+    )
     return {
         "folder_id": folder.pk,
         "act_id": act.pk,
         "job_id": job.pk,
+        "alert_id": risk_alert.pk,
+        "hold_id": hold.pk,
+        "risk_id": risk.pk,
         "account_id": account.pk,
         "ledger_account_id": Account.objects.order_by("pk")[0].pk,
         "entry_id": JournalEntry.objects.order_by("pk")[0].pk,

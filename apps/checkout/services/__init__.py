@@ -18,6 +18,7 @@ from apps.checkout.services.orders import (
     watch,
 )
 from apps.checkout.services.receipts import RECEIPT_KEPT, receipt_of
+from apps.checkout.services.risk import PaymentHeld, count_risk, expect_count, judge
 from apps.checkout.services.settings import change_settings
 from apps.checkout.services.shifts import close_shift, open_shift
 from apps.checkout.services.terminals import TerminalHasCodes, change_terminal
@@ -30,6 +31,7 @@ __all__ = [
     "Limit",
     "LimitReached",
     "PaidAfterAll",
+    "PaymentHeld",
     "Room",
     "TerminalHasCodes",
     "TooManyOrders",
@@ -41,8 +43,11 @@ __all__ = [
     "change_settings",
     "change_terminal",
     "close_shift",
+    "count_risk",
+    "expect_count",
     "forget_forms",
     "give_up",
+    "judge",
     "look",
     "merchants_with_old_forms",
     "open_order_once",

@@ -13,6 +13,7 @@ from django.db.models import Exists, Q
 
 from apps.checkout.selectors import FORM_DOOR, order_of_form, payments_of
 from apps.checkout.services.limits import keep_within
+from apps.checkout.services.risk import judge
 from apps.checkout.ways import Way
 from apps.core import limits, outbox
 from apps.core.audit import Actor
@@ -155,8 +156,9 @@ def forget_forms(*, now: datetime) -> int:
 def begin(*, order: Order, way: Way, now: datetime, actor: Actor, client_ip: str) -> Payment:
     """Open an attempt of this order on the way chosen (not one that ``needs_payer``).
 
-    Raises OrderNotPayable, HandoverFailed.
+    Raises OrderNotPayable, HandoverFailed, PaymentHeld.
     """
+    judge(order=order, now=now)
     return start_payment(
         order_id=order.pk,
         account_id=way.account_id,
@@ -186,10 +188,11 @@ def begin_in_wechat(
 ) -> Payment:
     """Open an attempt inside WeChat for the payer whom ``code`` (single use) names.
 
-    Raises OrderNotPayable, HandoverFailed, PlatformUnavailable, PlatformRejected.
+    Raises OrderNotPayable, HandoverFailed, PaymentHeld, PlatformUnavailable, PlatformRejected.
     """
     account = _account(order, way)
     payer_id = gateway_of(account).payer_id_from_code(code=code)
+    judge(order=order, payer_id=payer_id, now=now)
     return start_payment(
         order_id=order.pk,
         account_id=account.pk,

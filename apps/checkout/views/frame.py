@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from apps.checkout.selectors import refused_by
-from apps.checkout.services import begin
+from apps.checkout.services import PaymentHeld, begin
 from apps.checkout.wallets import is_phone, wallet_of
 from apps.checkout.ways import Taker, Way, ways_for
 from apps.core import clock
@@ -148,6 +148,8 @@ def lead(request: DoorRequest, order: Order, way: Way) -> HttpResponse:
             actor=actor_of(request),
             client_ip=client_ip(request) or "",
         )
+    except PaymentHeld:
+        return see_other(reverse("checkout:pay_check", args=[order.token]))
     except (OrderNotPayable, HandoverFailed):
         return see_other(order_address(order))
     if payment.handover.get("redirect_url") or payment.handover.get("form"):

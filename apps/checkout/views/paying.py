@@ -24,6 +24,7 @@ from django.views.decorators.http import (
 from apps.checkout import selectors
 from apps.checkout.selectors import Standing
 from apps.checkout.services import (
+    PaymentHeld,
     authorize_address,
     begin_in_wechat,
     give_up,
@@ -221,6 +222,8 @@ def pay_wechat(request: DoorRequest) -> HttpResponse:
             _("WeChat did not tell us who pays. Nothing was charged. Please try again."),
             status=502,
         )
+    except PaymentHeld:
+        return see_other(reverse("checkout:pay_check", args=[order.token]))
     except (OrderNotPayable, HandoverFailed):
         return see_other(order_address(order))
     response = see_other(f"{order_address(order)}#pay")

@@ -30,6 +30,7 @@ from apps.operations.demo.history import (
     write_history,
 )
 from apps.operations.demo.outside import tell_sales, write_rules
+from apps.operations.demo.risk import watch_risk
 from apps.payments import services as payments
 from apps.platforms.gateway import Platform, Product, StatementKind
 from apps.qrcodes.models import QRCode, Scan
@@ -192,6 +193,8 @@ def seed(
         closed = keep_books(cast, days=BILL_DAYS, now=clock.now())
         scan_oddly(cast, retired, now=now)
         watch_codes(now=clock.now())
+        say("risk rules, and what they find")
+        watch_risk(cast, now=clock.now())
     control.close()
     return DemoReport(
         people.SLUG,

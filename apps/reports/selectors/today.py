@@ -20,6 +20,7 @@ from apps.qrcodes.selectors import count_open_alerts
 from apps.reconciliation.models import Difference, DifferenceState
 from apps.refunds.models import Refund, RefundState
 from apps.reports.models import Transaction, TransactionKind
+from apps.risk.selectors import count_open_risks
 
 WEEK: Final = timedelta(days=7)
 
@@ -196,13 +197,20 @@ class Needs:
     differences: int = 0
     #: Alerts about odd use of codes.
     alerts: int = 0
+    #: Open alerts of risk rules.
+    risk_alerts: int = 0
     accounts: tuple[PlatformAccount, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether anything waits."""
         return bool(
-            self.approvals or self.refunds or self.differences or self.alerts or self.accounts
+            self.approvals
+            or self.refunds
+            or self.differences
+            or self.alerts
+            or self.risk_alerts
+            or self.accounts
         )
 
 
@@ -223,6 +231,7 @@ def what_needs(*, member: User, permissions: frozenset[str]) -> Needs:
         if "reconciliation.view" in permissions
         else 0,
         alerts=count_open_alerts() if "codes.manage" in permissions else 0,
+        risk_alerts=count_open_risks() if "risk.view" in permissions else 0,
         accounts=tuple(
             PlatformAccount.objects.filter(Q(is_active=False) | ~Q(check_state__in=["", "good"]))
         )

@@ -134,6 +134,7 @@ def dashboard(request: MerchantRequest) -> HttpResponse:
         "morning_url": _page(request, "reconciliation:morning", "reconciliation.view"),
         "differences_url": _page(request, "reconciliation:morning", "reconciliation.view"),
         "alerts_url": _page(request, "qrcodes:alert_list", "codes.manage"),
+        "risk_url": _page(request, "risk:alert_list", "risk.view"),
         "accounts_url": _page(request, "platforms:account_list", "platforms.view"),
         "many_stores": len(names.stores) > 1,
         "day_starts_at": request.merchant.day_starts_at,
