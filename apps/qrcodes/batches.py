@@ -54,6 +54,8 @@ class Flaw:
     field: str
     reason: str
     value: str = ""
+    #: The row that has the same already.
+    other: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,17 +212,21 @@ class TableReading:
 
 
 def _heading_flaws(heading: Sequence[str], fields: Sequence[str]) -> Iterator[Flaw]:
+    if "name" not in fields and "number" not in fields:
+        # A table without a heading would have each of its first cells called an unknown column.
+        yield Flaw(1, "name", "no_name_column")
+        return
     for title, name in zip(heading, fields, strict=True):
         if title and not name:
             yield Flaw(1, "", "unknown_column", title[:40])
         elif name and fields.count(name) > 1 and fields.index(name) == heading.index(title):
             yield Flaw(1, name, "column_twice", title[:40])
-    if "name" not in fields and "number" not in fields:
-        yield Flaw(1, "name", "no_name_column")
 
 
 def filled(pattern: str, values: Mapping[str, str]) -> str:
-    """A pattern of names with a row's number and area in their places."""
+    """A pattern of names with a row's number and area in their places; "" where it wants a number and there is none."""
+    if NUMBER in pattern and not values.get("number"):
+        return ""
     text = pattern.replace(NUMBER, values.get("number", "")).replace(AREA, values.get("area", ""))
     return one_line(text)
 
@@ -252,7 +258,9 @@ def doubles(rows: Iterable[Row]) -> Iterator[Flaw]:
     seen: dict[str, int] = {}
     for row in rows:
         name = row.terms.name.casefold()
+        if not name:
+            continue
         if name in seen:
-            yield Flaw(row.line, "name", "twice", f"{row.terms.name} ({seen[name]})")
+            yield Flaw(row.line, "name", "twice", row.terms.name, other=seen[name])
         else:
             seen[name] = row.line

@@ -92,7 +92,7 @@ def flaw_sentence(flaw: Flaw) -> str:
         case _field, "said":
             return value
         case "name", "missing":
-            return _("The name is missing.")
+            return _("This row has neither a name nor a number.")
         case "labels", "too_long":
             return _("A label has at most %(most)d characters.") % {"most": LABEL_LENGTH}
         case "labels", "too_many":
@@ -110,8 +110,9 @@ def flaw_sentence(flaw: Flaw) -> str:
         case "numbers", "twice":
             return _("%(value)s is named twice.") % {"value": value}
         case "name", "twice":
-            return _("%(value)s: an earlier row has this name already (its line in brackets).") % {
-                "value": value
+            return _("Row %(other)d has the name “%(value)s” already.") % {
+                "other": flaw.other,
+                "value": value,
             }
         case "name", "exists":
             return _(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.checkout.forms import NOTE_LENGTH, TillForm, one_line
@@ -111,7 +112,11 @@ class DisplayForm(forms.Form):
             (
                 named(store),
                 [
-                    (f"store-{store.pk}", _("The amount that the desk asks for")),
+                    (
+                        f"store-{store.pk}",
+                        gettext("%(store)s: the amount that the desk asks for")
+                        % {"store": named(store)},
+                    ),
                     *by_store.get(store.pk, []),
                 ],
             )

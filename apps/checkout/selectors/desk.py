@@ -10,14 +10,14 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import User
 from apps.checkout.selectors import Standing, standing, wallet_of
 from apps.core import keyset
 from apps.core.tenancy import ScopedQuerySet
-from apps.payments.models import OPEN_STATES, Order, Payment, PaymentState
+from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
 from apps.payments.selectors import has_handover
 from apps.platforms.gateway import Product
 
@@ -25,6 +25,13 @@ from apps.platforms.gateway import Product
 CALLED_FOR: Final = timedelta(minutes=10)
 _CALLED: Final = 20
 _PAGE: Final = 30
+
+
+def still_asked_for(member: User, *, now: datetime) -> list[Order]:
+    """Orders that this member asked for at a desk and that can still be paid, the newest first; at most five."""
+    orders = Order.objects.filter(taken_by=member, state=OrderState.OPEN, expires_at__gt=now)
+    scanned = Payment.objects.filter(order=OuterRef("pk"), product=Product.BARCODE)
+    return list(orders.exclude(Exists(scanned)).order_by("-created_at")[:5])
 
 
 class Asking(StrEnum):

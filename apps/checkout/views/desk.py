@@ -22,6 +22,7 @@ from apps.checkout.selectors.desk import (
     called,
     get_desk_order,
     list_receipts,
+    still_asked_for,
     sum_receipts,
 )
 from apps.checkout.selectors.shifts import open_shift_of
@@ -83,6 +84,7 @@ def desk(request: MerchantRequest) -> HttpResponse:
         "takes": takes_barcodes(),
         "nonce": new_token(20),
         "unsettled": unsettled(request.member, now=now),
+        "asked_for": still_asked_for(request.member, now=now),
         "shift": open_shift_of(request.member),
         **_frame(request, now=now),
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.checkout.forms.desk import DisplayForm
 from apps.checkout.models import WallDisplay
@@ -61,14 +62,18 @@ def display_list(request: MerchantRequest) -> HttpResponse:
     return render_page(request, "checkout/display_list.html", context, status=status)
 
 
-@require_POST
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
 @merchant_view("codes.manage")
 def display_off(request: MerchantRequest, wall_id: int) -> HttpResponse:
-    """End a display's link for good."""
+    """End a display's link for good, after asking."""
     found = get_display(wall_id)
     if found is None:
         raise Http404
+    if request.method != "POST":
+        return render_page(request, "checkout/display_off.html", {"wall": found})
     take_down_display(wall_id=found.pk, now=clock.now(), actor=request.actor())
+    messages.success(request, _("The display is switched off. Its screen says so."))
     return see_other(reverse("till:display_list", args=[request.merchant.slug]))
 
 

@@ -8,6 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.checkout.forms.desk import ShiftForm
+from apps.checkout.selectors.desk import still_asked_for
 from apps.checkout.selectors.shifts import (
     add_up,
     get_shift,
@@ -56,6 +57,7 @@ def shift(request: MerchantRequest) -> HttpResponse:
             "shift": current,
             "sums": add_up(current, until=now),
             "still_open": still_open(current),
+            "asked_for": still_asked_for(request.member, now=clock.now()),
             "form": ShiftForm(stores=None),
         }
     mine = list_shifts(member=request.member, size=5)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override as overrides
 
 from apps.core.fields import offer
-from apps.core.names import named, one_line
+from apps.core.names import named, one_line, speaks_english
 from apps.merchants.models import Merchant, Store
 from apps.qrcodes.artwork import FORMATS, Format
 from apps.qrcodes.batches import (
@@ -142,6 +142,8 @@ class BatchForm(forms.Form):
         self.rows: list[Row] = []
         self.flaws: list[Flaw] = []
         self.skipped: list[str] = []
+        #: Whether rows of the table bring amounts of their own.
+        self.has_own_amounts = False
         offer(
             self,
             store=[(store.pk, named(store)) for store in stores],
@@ -229,6 +231,7 @@ class BatchForm(forms.Form):
             if not values.get("area"):
                 values["area"] = cleaned.get("area", "")
             minor = self._amount(line, values)
+            self.has_own_amounts = self.has_own_amounts or minor is not None
             labels = read_labels(values.get("labels", ""))
             self._add(line, values, cleaned, minor=minor, labels=labels)
 
@@ -513,14 +516,13 @@ class FilingForm(forms.Form):
 
 
 def heading_of(template: Template) -> list[str]:
-    """The columns of an empty table for a kind of code, by their fixed names."""
-    return [
-        "name",
-        "name_en",
-        *(question.key for question in template.questions),
-        "amount",
-        "labels",
+    """The columns of an empty table for a kind of code, as the page's language calls them."""
+    asked = [
+        question.key if speaks_english() else str(question.label) for question in template.questions
     ]
+    if speaks_english():
+        return ["name", "name_en", *asked, "amount", "labels"]
+    return ["名称", "英文名称", *asked, "金额", "标签"]
 
 
 def example_rows(template: Template, *, pattern: str, pattern_en: str) -> list[list[str]]:

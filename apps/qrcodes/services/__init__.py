@@ -3,6 +3,7 @@
 from apps.qrcodes.services.acts import (
     FINAL,
     CannotUndo,
+    NothingToUndo,
     Wish,
     act_on_codes,
     undo_act,
@@ -78,6 +79,7 @@ __all__ = [
     "CodeRetired",
     "NameTaken",
     "NothingChanged",
+    "NothingToUndo",
     "Opened",
     "PrintWish",
     "TemplateRefused",

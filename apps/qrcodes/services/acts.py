@@ -39,6 +39,10 @@ class CannotUndo(Exception):
     """An act that is final, or that was undone already."""
 
 
+class NothingToUndo(Exception):
+    """All of its codes were changed since; the act stays undoable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """What is to be done: a folder (None: none), labels, a store, or why codes are paused or retired."""
@@ -294,13 +298,15 @@ FINAL: Final = frozenset({ActKind.RETIRE.value})
 def undo_act(*, act_id: int, actor: Actor, now: datetime) -> CodeAct:
     """Let each code be again what it was before the act, unless somebody changed it since; ``kept`` counts those.
 
-    Raises CodeAct.DoesNotExist, CannotUndo.
+    Raises CodeAct.DoesNotExist, CannotUndo, NothingToUndo.
     """
     act: CodeAct = CodeAct.objects.select_for_update().get(pk=act_id)
     if act.kind in FINAL or act.undone_at is not None:
         raise CannotUndo(act.kind)
     codes = _locked([int(code_id) for code_id in act.before])
     restored = _UNDOERS[act.kind](act, codes, actor, now)
+    if not restored:
+        raise NothingToUndo(act.kind)
     act.undone_at = now
     act.kept = len(act.before) - len(restored)
     act.save(update_fields=["undone_at", "kept"])

@@ -39,6 +39,7 @@ from apps.qrcodes.services import (
     CannotUndo,
     CodeRefused,
     NameTaken,
+    NothingToUndo,
     act_on_codes,
     delete_folder,
     file_code,
@@ -176,6 +177,13 @@ def act_undo(request: MerchantRequest, act_id: int) -> HttpResponse:
         act = undo_act(act_id=act.pk, actor=request.actor(), now=clock.now())
     except CannotUndo:
         messages.info(request, _("This is undone already, or cannot be undone."))
+    except NothingToUndo:
+        messages.warning(
+            request,
+            _(
+                "Nothing was undone: all of these codes were changed since. Undo the later act first."
+            ),
+        )
     else:
         if act.kept:
             words = _("Undone. %(count)d were changed since and stay as they are.")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -134,7 +135,12 @@ def _preview(form: BatchForm, stores: Any) -> dict[str, Any]:
         "has_amount": any(row.terms.amount_minor is not None for row in form.rows),
         "has_labels": any(row.labels for row in form.rows),
         "has_answers": any(row.terms.details for row in form.rows),
-        "terms": facts_of(sample, ())[_OWN:],
+        # What a row brings itself is no common beginning.
+        "terms": [
+            fact
+            for fact in facts_of(sample, ())[_OWN:]
+            if not (form.has_own_amounts and fact.label == _("Amount"))
+        ],
         "carried": {name: value for name, value in carried.items() if value},
         "table": given.get("table", ""),
     }
@@ -145,12 +151,18 @@ def _make(request: MerchantRequest, form: BatchForm) -> HttpResponse | None:
     given = form.cleaned_data
     now = clock.now()
     try:
-        folder_id = given["folder"]
-        if given["new_folder"]:
-            folder_id = folder_named(given["new_folder"], actor=request.actor(), now=now).pk
-        batch = make_batch(
-            form.rows, nonce=given["nonce"], folder_id=folder_id, actor=request.actor(), now=now
-        )
+        # A new folder goes with its codes: neither stays without the other.
+        with transaction.atomic():
+            folder_id = given["folder"]
+            if given["new_folder"]:
+                folder_id = folder_named(given["new_folder"], actor=request.actor(), now=now).pk
+            batch = make_batch(
+                form.rows,
+                nonce=given["nonce"],
+                folder_id=folder_id,
+                actor=request.actor(),
+                now=now,
+            )
     except BatchRefused as refused:
         form.flaws += refused.flaws
         return None
@@ -234,17 +246,18 @@ def _copy(
     given = form.cleaned_data
     now = clock.now()
     try:
-        folder_id = given["folder"]
-        if given["new_folder"]:
-            folder_id = folder_named(given["new_folder"], actor=request.actor(), now=now).pk
-        batch, left_out = copy_codes(
-            ids,
-            store_id=given["store"],
-            folder_id=folder_id,
-            nonce=request.POST.get("nonce", "")[:40] or new_token(20),
-            actor=request.actor(),
-            now=now,
-        )
+        with transaction.atomic():
+            folder_id = given["folder"]
+            if given["new_folder"]:
+                folder_id = folder_named(given["new_folder"], actor=request.actor(), now=now).pk
+            batch, left_out = copy_codes(
+                ids,
+                store_id=given["store"],
+                folder_id=folder_id,
+                nonce=request.POST.get("nonce", "")[:40] or new_token(20),
+                actor=request.actor(),
+                now=now,
+            )
     except BatchRefused as refused:
         codes = chosen_codes(ids)
         flaws += [

@@ -153,7 +153,7 @@ def _form(request: MerchantRequest) -> CodePeriodForm:
 
 
 @require_safe
-@merchant_view("transactions.view")
+@merchant_view("takings.view")
 def code_statistics(request: MerchantRequest, code_id: int) -> HttpResponse:
     """When a code is scanned, how many of those who scan it pay, and the money."""
     try:
@@ -197,7 +197,7 @@ def code_statistics(request: MerchantRequest, code_id: int) -> HttpResponse:
 
 
 @require_safe
-@merchant_view("transactions.view")
+@merchant_view("takings.view")
 def codes_statistics(request: MerchantRequest) -> HttpResponse:
     """All codes: the best and the worst, those gone quiet, and the stores."""
     form = _form(request)

@@ -34,7 +34,7 @@
     else if (key === ".") text = text.indexOf(".") < 0 ? (text || "0") + "." : text;
     else {
       var point = text.indexOf(".");
-      if (point >= 0 ? text.length - point > 2 : text.length >= 8) return;
+      if (point >= 0 ? text.length - point > 2 : text.length >= 7) return;
       text = (text === "0" ? "" : text) + key;
     }
     box.value = text;

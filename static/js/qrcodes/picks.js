@@ -25,6 +25,12 @@
   document.addEventListener("change", function (event) {
     var field = event.target;
     if (!(field instanceof Element)) return;
+    if (field.matches("[data-pick-all]")) {
+      boxes().forEach(function (box) {
+        box.checked = field.checked;
+        box.disabled = field.checked;
+      });
+    }
     if (field.matches("[data-pick-page]")) {
       boxes().forEach(function (box) {
         box.checked = field.checked;
