@@ -48,6 +48,8 @@ JOBS = {
     "platforms.check_in": _("Fetch a terminal's key of the day"),
     "platforms.renew_credentials": _("Renew a platform's certificates"),
     "checkout.count_risk": _("Count payments under the risk rules"),
+    "platforms.remind_agreement": _("Tell the members in time that an agreement ends"),
+    "platforms.agreement_mail": _("Send the mail that an agreement ends"),
     "merchants.send_invitation": _("Send an invitation"),
 }
 
@@ -69,6 +71,13 @@ ACTIONS = {
     "adjustment.refused": _("Adjustment refused"),
     "adjustment.requested": _("Adjustment asked for"),
     "alert.handled": _("Risk alert: what a member said of it"),
+    "agreement.entered": _("Version of an agreement entered"),
+    "agreement.paper_deleted": _("Paper of an agreement deleted"),
+    "agreement.paper_kept": _("Paper of an agreement kept"),
+    "agreement.paper_read": _("Paper of an agreement downloaded"),
+    "agreement.reminded": _("Told that an agreement ends"),
+    "agreement.ticked": _("Looked at before signing"),
+    "agreement.unticked": _("Tick of what to look at before signing taken away"),
     "approval.confirmed": _("Confirmed"),
     "approval.refused": _("Refused"),
     "checkout.changed": _("Settings of the customer's page changed"),

@@ -111,7 +111,7 @@ class Payment(MerchantScoped):
     """One attempt on one platform. ``order_no`` is our number there.
 
     ``refund_reserved_minor`` counts all refunds that are asked for, under way or done; it never passes the amount.
-    ``refunded_minor`` counts those done. ``fee_minor`` is our estimate by the agreed rate until the bill says more.
+    ``refunded_minor`` counts those done. ``fee_minor`` is our estimate by the agreement in force on its day until the bill says more.
     ``created_at`` is also the ``began_at`` of every call about it. Of one that began at the platform, ``store`` is None unless
     the merchant's rule names one, ``product`` is "" where the bill does not tell it, and ``order_no`` is the number of whoever
     took it, or one that the portal made (see ``is_known_there``). ``order_no_reversed`` and ``platform_trade_no_reversed`` serve search by the last digits: under row-level security only

@@ -12,7 +12,7 @@ from apps.core.tasks import due_task
 from apps.core.tenancy import Scope, enter_scope
 from apps.platforms import services
 from apps.platforms.models import NotificationState
-from apps.platforms.services import renewal, terminals, upkeep
+from apps.platforms.services import reminders, renewal, terminals, upkeep
 
 
 class NotAppliedYet(Exception):
@@ -43,6 +43,18 @@ def check_in(subject_id: int, now: datetime) -> datetime | None:
 def renew_credentials(subject_id: int, now: datetime) -> datetime | None:
     """Fetch an account's certificates from its platform, before new ones are signed with."""
     return renewal.renew_due(account_id=subject_id, now=now)
+
+
+@due_task("platforms.remind_agreement")
+def remind_agreement(subject_id: int, now: datetime) -> datetime | None:
+    """Tell the members that an account's agreement ends soon; comes again for the next day before the end."""
+    return reminders.remind_due(account_id=subject_id, now=now)
+
+
+@due_task("platforms.agreement_mail")
+def send_agreement_mail(subject_id: int, now: datetime) -> datetime | None:
+    """Send one member's mail of a reminder."""
+    return reminders.send_reminder(mail_id=subject_id, now=now)
 
 
 @shared_task(name="platforms.plan_upkeep", ignore_result=True)

@@ -18,6 +18,7 @@ urlpatterns = [
     ),
     path("statistics/codes/", views.codes_statistics, name="codes_statistics"),
     path("codes/<int:code_id>/statistics/", views.code_statistics, name="code_statistics"),
+    path("adviser/", views.adviser, name="adviser"),
     path("exports/", views.export, name="export"),
     path("exports/transactions.csv", views.export_transactions, name="export_transactions"),
     path("exports/ledger/", views.export_ledger, name="export_ledger"),

@@ -25,7 +25,7 @@ from apps.merchants.roles import permissions_of
 from apps.merchants.services import add_terminal
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.tests.factories import make_account, make_paid
-from apps.platforms.models import Notification, PlatformAccount
+from apps.platforms.models import AgreementDocument, Notification, PlatformAccount
 from apps.qrcodes.artwork import PLAIN
 from apps.qrcodes.models import ActKind, CodeAlert
 from apps.qrcodes.services import (
@@ -150,6 +150,16 @@ def populate(shop: Shop) -> dict[str, object]:
         member=shop["cashier"],
         actor=Actor("t"),
         now=NOW,
+    )
+    document = AgreementDocument.objects.create(
+        account=account,
+        title="x",
+        filename="x.pdf",
+        kind="pdf",
+        sha256="0" * 64,
+        byte_count=1,
+        page_count=1,
+        created_at=NOW,
     )
     template = save_template(
         template_id=None,
@@ -350,6 +360,7 @@ def populate(shop: Shop) -> dict[str, object]:
         "hold_id": hold.pk,
         "risk_id": risk.pk,
         "account_id": account.pk,
+        "document_id": document.pk,
         "ledger_account_id": Account.objects.order_by("pk")[0].pk,
         "entry_id": JournalEntry.objects.order_by("pk")[0].pk,
         "adjustment_id": adjustment.pk,

@@ -20,6 +20,7 @@ from apps.operations.demo import cast as people
 from apps.operations.demo.bank import show_bank
 from apps.operations.demo.bookkeeping import keep_books
 from apps.operations.demo.cast import Cast
+from apps.operations.demo.contracts import sign
 from apps.operations.demo.control import SimulatorControl
 from apps.operations.demo.history import (
     SHARES,
@@ -149,6 +150,7 @@ def seed(
     with enter_scope(Scope(merchant.pk)):
         people.write_rule(users["owner"], actor=owner, now=now - timedelta(days=90))
         accounts = people.connect_to_simulator(control, store=stores[0], actor=owner, now=now)
+        sign(accounts, owner=users["owner"], actor=owner, now=now)
         made = people.make_codes(stores, actor=owner, now=now)
         people.make_living_codes(stores, actor=owner, now=now)
         retired = people.make_retired_code(stores, actor=owner, now=now)

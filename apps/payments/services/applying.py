@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
 
-from apps.core import audit, live, outbox, sql
+from apps.core import audit, clock, live, outbox, sql
 from apps.core.audit import Actor
 from apps.core.encryption import keyed_hash
 from apps.core.money import Money
@@ -19,6 +19,7 @@ from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, Paymen
 from apps.payments.services.timing import LAST_LOOK
 from apps.platforms import registry
 from apps.platforms.gateway import Outcome, PaymentResult, Product
+from apps.platforms.selectors.agreements import fee_book
 
 #: The road of what a platform answers to a reversal.
 REVERSAL: Final = "reverse"
@@ -108,7 +109,15 @@ def _succeed(
 ) -> bool:
     paid_at = result.paid_at or now
     amount = Money(payment.amount_minor, payment.currency)
-    fee = amount.share(rate_ppm=payment.account.fee_rate_ppm)
+    fee = Money(
+        fee_book(payment.account).fee(
+            amount_minor=amount.minor,
+            day=clock.business_date(paid_at),
+            wallet=result.wallet or payment.wallet or payment.platform,
+            product=payment.product,
+        ),
+        payment.currency,
+    )
     booked = booking_date(at=paid_at)
     payer_hash = (
         keyed_hash(result.payer_id, merchant_id=payment.merchant_id, purpose="payer")

@@ -18,7 +18,8 @@ from apps.core.htmx import render_page
 from apps.core.names import named
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms import registry, selectors, services, wording
-from apps.platforms.forms import AccountForm, percent
+from apps.platforms.agreement_wording import percent
+from apps.platforms.forms import AccountForm
 from apps.platforms.gateway import Capability, CheckState, Platform
 from apps.platforms.models import PlatformAccount
 from apps.platforms.wallets import wallets_of

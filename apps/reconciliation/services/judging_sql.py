@@ -5,6 +5,8 @@ Amounts in ``recon_verdict`` and ``recon_difference`` are signed: refunds negati
 
 from typing import Final
 
+from apps.platforms.fees import rate_sql
+
 # Both sides have it, with the same amount and fee, on this day; a fee that the bill does not tell is no difference.
 _CLEAN = """(
     k.ours IS NOT NULL AND k.same_day AND NOT k.extra AND NOT k.other_currency AND k.their = k.our
@@ -136,8 +138,16 @@ JOIN reconciliation_resolution h
 WHERE NOT EXISTS (SELECT FROM recon_elsewhere e WHERE e.is_refund = o.is_refund AND e.ours = o.ours)
 """
 
-# The fee that the account's rate gives, rounded as its platform rounds: one fen of rounding needs nobody.
-_BY_RATE = "(abs(v.our) * %(rate)s::numeric / 1000000)"
+# The rate of the agreement in force when it was paid, else the account's own. Asked for payments with a wrong fee only.
+_RATE_OF_PAYMENT = rate_sql(
+    amount="p.amount_minor",
+    day="(p.paid_at AT TIME ZONE 'Asia/Shanghai')::date",
+    wallet="COALESCE(NULLIF(p.wallet, ''), p.platform)",
+    product="p.product",
+)
+_RATE = f"(SELECT {_RATE_OF_PAYMENT} FROM payments_payment p WHERE p.merchant_id = %(merchant)s AND p.id = v.ours)"  # noqa: S608  # our own names
+# The fee that the rate gives, rounded as the account's platform rounds: one fen of rounding needs nobody.
+_BY_RATE = f"(abs(v.our) * {_RATE}::numeric / 1000000)"
 _EXPECTED_FEE = f"""
     CASE %(rounding)s
         WHEN 'down' THEN floor({_BY_RATE})
@@ -170,7 +180,7 @@ SELECT v.type,
            'our_day', CASE WHEN NOT v.counted AND v.type IN ('carry_in', 'amount', 'currency') THEN v.our_day END,
            'account', v.at_account,
            'inferred', CASE WHEN v.is_inferred THEN true END,
-           'rate_ppm', CASE WHEN v.type = 'fee' AND NOT v.is_refund THEN %(rate)s END,
+           'rate_ppm', CASE WHEN v.type = 'fee' AND NOT v.is_refund THEN {_RATE} END,
            'rounding', CASE WHEN v.type = 'fee' AND NOT v.is_refund AND abs(v.their_fee - v.our_fee) = 1
                                  AND v.their_fee = {_EXPECTED_FEE} THEN %(rounding)s END
        )) AS detail,

@@ -19,6 +19,7 @@ from apps.core import audit, live, outbox
 from apps.core.audit import Actor
 from apps.platforms.gateway import Platform, StatementKind
 from apps.platforms.models import PlatformAccount
+from apps.platforms.selectors.agreements import fee_book
 from apps.reconciliation import carrying
 from apps.reconciliation.models import (
     AccountRule,
@@ -110,7 +111,7 @@ def _values(
         "phase": waiting.type.value,
         "phase_ends": waiting.due_at,
         "seconds": allowed.fallback_minutes * 60,
-        "rate": account.fee_rate_ppm,
+        **fee_book(account).values(),
         "rounding": allowed.fee_rounding or habits.rounding.value,
         "tolerance": allowed.fee_tolerance_minor,
         "by_hand": Resolution.objects.filter(

@@ -21,6 +21,7 @@ from apps.merchants.models import Merchant
 from apps.payments.services import book_outside_payments
 from apps.platforms.gateway import StatementKind
 from apps.platforms.models import PlatformAccount
+from apps.platforms.selectors.agreements import fee_back_ppm, fee_book
 from apps.reconciliation.models import OutsideRule, RuleScope
 from apps.reconciliation.selectors.outside import rules_on
 from apps.reconciliation.services import outside_sql as outside
@@ -90,7 +91,9 @@ def _values(account: PlatformAccount, *, day: date, rules: Sequence[OutsideRule]
         "account": account.pk,
         "platform": account.platform,
         "day": day,
-        "rate": account.fee_rate_ppm,
+        "wallet": account.platform,
+        "back": fee_back_ppm(account, day),
+        **fee_book(account).values(),
         "day_starts_at": Merchant.objects.values_list("day_starts_at", flat=True).get(
             pk=merchant_id
         ),
@@ -127,7 +130,9 @@ def _decide(cursor: Any, values: dict[str, Any], *, locked: bool) -> None:
     cursor.execute("ANALYZE outside_refund")
     cursor.execute(outside.LEFT_OF, values)
     cursor.execute("ANALYZE outside_left")
-    weigh_outside_refunds(refunds="outside_refund", payments="outside_left")
+    weigh_outside_refunds(
+        refunds="outside_refund", payments="outside_left", back_ppm=values["back"]
+    )
     cursor.execute(outside.WEIGHED)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from apps.payments.models import MADE_UP
+from apps.platforms.fees import fee_sql
 from apps.reconciliation.cells import STORE_CELL, SUBJECT_CELL, TERMINAL_CELL
 
 # What the portal calls a payment or refund whose bill's number it cannot take: the same for the same row, whenever it is read.
@@ -22,7 +23,13 @@ REFUND_NUMBER: Final = f"""
         CASE WHEN {{l}}.platform_refund_no = '' AND {{l}}.refund_no = ''
              THEN {{l}}.their || '|' || extract(epoch FROM {{l}}.at) END)), 28))
 """
-_SHARE = "div(l.amount_minor::numeric * %(rate)s + 500000, 1000000)::bigint"
+# A bill names neither the wallet nor our way to pay: what is agreed for the account's own wallet, or for any.
+_SHARE = fee_sql(
+    amount="l.amount_minor",
+    day="(l.occurred_at AT TIME ZONE 'Asia/Shanghai')::date",
+    wallet="%(wallet)s",
+    product="''",
+)
 
 
 ASKED: Final = "CREATE TEMPORARY TABLE outside_asked (line_id bigint) ON COMMIT DROP"

@@ -128,8 +128,8 @@ def test_without_the_lock_the_race_is_real(
     monkeypatch.setattr(booking, "hold_payments", lambda *, source: None)
     weigh = weigh_outside_refunds
 
-    def weigh_and_wait(*, refunds: str, payments: str) -> None:
-        weigh(refunds=refunds, payments=payments)
+    def weigh_and_wait(*, refunds: str, payments: str, back_ppm: int) -> None:
+        weigh(refunds=refunds, payments=payments, back_ppm=back_ppm)
         looked.set()
         asked.wait(timeout=20)
 

@@ -12,6 +12,7 @@ from apps.refunds.services.polling import poll_refund, refresh_refund
 from apps.refunds.services.requesting import (
     NotRefundable,
     OverRefund,
+    PastWindow,
     cancel_refund,
     release_refund,
     request_refund,
@@ -36,6 +37,7 @@ __all__ = [
     "NotOpen",
     "NotRefundable",
     "OverRefund",
+    "PastWindow",
     "accept_request",
     "apply_refund_result",
     "ask_for_refund",

@@ -13,6 +13,7 @@ from psycopg import sql as names
 from apps.core.tenancy import current_merchant_id
 from apps.ledger.models import Purpose
 from apps.ledger.services import Side, post_many
+from apps.platforms.fees import PPM
 from apps.platforms.models import PlatformAccount
 
 _HOLD: Final = """
@@ -28,7 +29,8 @@ WITH first AS (
     UPDATE {refunds} r
     SET verdict = CASE WHEN r.amount_minor <= p.amount_minor - p.reserved_minor THEN 'book' ELSE 'too_much' END,
         fee_minor = COALESCE(r.fee_minor, LEAST(r.amount_minor, GREATEST(0,
-            (2 * p.fee_minor * (p.reserved_minor + r.amount_minor) + p.amount_minor) / (2 * p.amount_minor)
+            div(2 * p.fee_minor::numeric * %(back)s * (p.reserved_minor + r.amount_minor) + 1000000 * p.amount_minor,
+                2000000 * p.amount_minor::numeric)::bigint
             - p.fee_back_minor)))
     FROM first f JOIN {payments} p ON p.target = f.target
     WHERE r.target = f.target AND r.row = f.row
@@ -80,11 +82,11 @@ def hold_payments(*, source: str) -> None:
         )
 
 
-def weigh_outside_refunds(*, refunds: str, payments: str) -> None:
+def weigh_outside_refunds(*, refunds: str, payments: str, back_ppm: int = PPM) -> None:
     """Decide for each undecided row of the temporary table ``refunds`` whether its payment still has so much.
 
     ``verdict`` becomes ``book`` or ``too_much``; a fee that the bill does not tell (``fee_minor`` None) becomes the part that
-    comes back. Columns of ``refunds``: ``target``, ``row``, ``amount_minor``, ``fee_minor``, ``verdict``; of ``payments``:
+    comes back, of which ``back_ppm`` millionths. Columns of ``refunds``: ``target``, ``row``, ``amount_minor``, ``fee_minor``, ``verdict``; of ``payments``:
     ``target``, ``amount_minor``, ``fee_minor``, ``reserved_minor``, ``fee_back_minor`` (of refunds so far).
     """
     relations = {"refunds": names.Identifier(refunds), "payments": names.Identifier(payments)}
@@ -96,7 +98,7 @@ def weigh_outside_refunds(*, refunds: str, payments: str) -> None:
             row = cursor.fetchone()
             if row is None or not row[0]:
                 return
-            cursor.execute(one_round)
+            cursor.execute(one_round, {"back": back_ppm})
 
 
 def book_outside_refunds(*, source: str, account: PlatformAccount) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -13,13 +13,15 @@ from django.db.models import F, Sum
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState
 from apps.approvals.services import end_approval, request_approval
-from apps.core import audit, live, outbox
+from apps.core import audit, clock, live, outbox
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.payments.models import Payment, PaymentState
 from apps.payments.services.ordering import new_number
+from apps.platforms.fees import fee_back
+from apps.platforms.selectors.agreements import fee_back_ppm
 from apps.refunds.models import RESERVING, Refund, RefundState
-from apps.refunds.selectors import current_rule, must_wait, weighed
+from apps.refunds.selectors import current_rule, must_wait, refund_window, weighed
 
 APPROVER_PERMISSION = "refunds.approve"
 
@@ -27,12 +29,21 @@ APPROVER_PERMISSION = "refunds.approve"
 class NotRefundable(Exception):
     """The payment is not paid, not visible to this member, or not known at the platform by a number that the portal has.
 
-    ``reason`` is ``"not_paid"``, ``"not_found"`` or ``"no_number"``.
+    ``reason`` is ``"not_paid"``, ``"not_found"``, ``"no_number"`` or ``"window"`` (``PastWindow``).
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class PastWindow(NotRefundable):
+    """By the agreement the platform took refunds of this payment until ``last_day``, ``days`` days after it was paid."""
+
+    def __init__(self, *, days: int, last_day: date) -> None:
+        super().__init__("window")
+        self.days = days
+        self.last_day = last_day
 
 
 class OverRefund(Exception):
@@ -94,7 +105,11 @@ def request_refund(
     Raises NotRefundable, OverRefund, and leaves nothing behind then.
     """
     payment = (
-        Payment.objects.visible().select_for_update(of=("self",)).filter(pk=payment_id).first()
+        Payment.objects.visible()
+        .select_related("account")
+        .select_for_update(of=("self",))
+        .filter(pk=payment_id)
+        .first()
     )
     if payment is None:
         raise NotRefundable("not_found")
@@ -107,6 +122,7 @@ def request_refund(
         raise NotRefundable("not_paid")
     if not payment.is_known_there:
         raise NotRefundable("no_number")
+    _refuse_past_window(payment, now)
     left = Money(payment.amount_minor - payment.refund_reserved_minor, payment.currency)
     if not 0 < amount.minor <= left.minor:
         raise OverRefund(left)
@@ -145,9 +161,15 @@ def request_refund(
     return refund
 
 
+def _refuse_past_window(payment: Payment, now: datetime) -> None:
+    window = refund_window(payment, now=now)
+    if window is not None and clock.business_date(now) > window.last_day:
+        raise PastWindow(days=window.days, last_day=window.last_day)
+
+
 def reserve(payment: Payment, *, amount: Money, **facts: Any) -> Refund:
     """Hold the amount on the payment, whose row must be locked, and write its refund."""
-    fee_minor = _fee_back(payment, amount)
+    fee_minor = _fee_back(payment, amount, day=clock.business_date(facts["created_at"]))
     payment.refund_reserved_minor += amount.minor
     payment.save(update_fields=["refund_reserved_minor"])
     refund: Refund = Refund.objects.create(
@@ -162,15 +184,20 @@ def reserve(payment: Payment, *, amount: Money, **facts: Any) -> Refund:
     return refund
 
 
-def _fee_back(payment: Payment, amount: Money) -> int:
-    """The part of the fee that comes back with this refund, in fen; call it before the amount is reserved.
+def _fee_back(payment: Payment, amount: Money, *, day: date) -> int:
+    """The part of the fee that comes back with a refund of that day, in fen; call it before the amount is reserved.
 
-    Pro rata on the running total, rounded half up, so that the parts of a whole refund give back exactly the fee.
+    Pro rata on the running total, rounded half up, so that the parts of a whole refund give back exactly the fee, or the
+    part of it that the agreement names.
     """
     held = Refund.objects.filter(payment=payment, state__in=RESERVING)
     before = held.aggregate(total=Sum("fee_minor"))["total"] or 0
-    running = payment.refund_reserved_minor + amount.minor
-    due = (2 * payment.fee_minor * running + payment.amount_minor) // (2 * payment.amount_minor)
+    due = fee_back(
+        fee_minor=payment.fee_minor,
+        back_ppm=fee_back_ppm(payment.account, day),
+        amount_minor=payment.amount_minor,
+        refunded_minor=payment.refund_reserved_minor + amount.minor,
+    )
     return max(0, due - before)
 
 

@@ -23,12 +23,19 @@ from apps.merchants.access import MerchantRequest, merchant_view
 from apps.payments.models import Payment, PaymentState
 from apps.payments.selectors import get_payment
 from apps.payments.services.ordering import new_number
-from apps.refunds.forms import RefundForm, over_refund_sentence, read_refund_amount
+from apps.refunds.forms import (
+    RefundForm,
+    not_refundable_sentence,
+    over_refund_sentence,
+    read_refund_amount,
+    window_sentence,
+)
 from apps.refunds.models import RefundState
 from apps.refunds.selectors import (
     current_rule,
     left_to_refund,
     must_wait,
+    refund_window,
     refunds_of,
     rule_sentence,
     weighed,
@@ -111,12 +118,17 @@ def _render_form(
     request: MerchantRequest, payment: Payment, form: RefundForm, *, note: str = ""
 ) -> HttpResponse:
     left = left_to_refund(payment)
+    window = refund_window(payment, now=clock.now())
     context = {
         "payment": payment,
         "form": form,
         "left": left,
         "paid": payment.state == PaymentState.SUCCEEDED,
         "known_there": payment.is_known_there,
+        "window": window,
+        "window_over": window_sentence(days=window.days, last_day=window.last_day)
+        if window is not None and clock.business_date(clock.now()) > window.last_day
+        else "",
         "refunds": refunds_of(payment),
         # A wrong amount has its sentence at the field already.
         "says": {}
@@ -194,9 +206,9 @@ def _confirmed(request: MerchantRequest, payment: Payment) -> HttpResponse:
         if "amount" not in form.errors:
             form.add_error("amount", over_refund_sentence(refused.left))
         return _render_form(request, payment, form)
-    except NotRefundable:
+    except NotRefundable as refused:
         form = _typed(payment, amount, asked.reason)
-        form.add_error(None, _("This payment can no longer be refunded."))
+        form.add_error(None, not_refundable_sentence(refused))
         return _render_form(request, payment, form)
     if refund.state == RefundState.WAITING:
         messages.success(request, _("Asked for. Another member must confirm before it is sent."))

@@ -11,7 +11,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.core import clock
 from apps.core.money import Money
 from apps.merchants.access import MerchantRequest, merchant_view
-from apps.refunds.forms import DeclineForm, RequestTermsForm, over_refund_sentence
+from apps.refunds.forms import (
+    DeclineForm,
+    RequestTermsForm,
+    not_refundable_sentence,
+    over_refund_sentence,
+)
 from apps.refunds.models import RefundRequest, RefundState, RequestState
 from apps.refunds.selectors import (
     answered_requests,
@@ -74,8 +79,8 @@ def request_answer(request: MerchantRequest, refund_request_id: int) -> HttpResp
         messages.info(request, _("This request was answered or withdrawn meanwhile."))
     except OverRefund as refused:
         return _show(request, asked, form, note=over_refund_sentence(refused.left), status=409)
-    except NotRefundable:
-        note = _("This payment can no longer be refunded.")
+    except NotRefundable as refused:
+        note = not_refundable_sentence(refused)
         return _show(request, asked, form, note=note, status=409)
     return redirect("refunds:request_list", request.merchant.slug)
 

@@ -15,6 +15,7 @@ from apps.approvals.selectors import waiting_for
 from apps.core import clock
 from apps.payments.models import Payment, PaymentState
 from apps.platforms.models import PlatformAccount
+from apps.platforms.selectors.agreements import Ending, endings
 from apps.qrcodes.models import CodeState, QRCode
 from apps.qrcodes.selectors import count_open_alerts
 from apps.reconciliation.models import Difference, DifferenceState
@@ -200,6 +201,7 @@ class Needs:
     #: Open alerts of risk rules.
     risk_alerts: int = 0
     accounts: tuple[PlatformAccount, ...] = ()
+    endings: tuple[Ending, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -211,10 +213,11 @@ class Needs:
             or self.alerts
             or self.risk_alerts
             or self.accounts
+            or self.endings
         )
 
 
-def what_needs(*, member: User, permissions: frozenset[str]) -> Needs:
+def what_needs(*, member: User, permissions: frozenset[str], today: date) -> Needs:
     """What the member could do something about now, by permission."""
     return Needs(
         approvals=waiting_for(member=member, permissions=permissions).count()
@@ -237,4 +240,5 @@ def what_needs(*, member: User, permissions: frozenset[str]) -> Needs:
         )
         if "platforms.view" in permissions
         else (),
+        endings=tuple(endings(today=today)) if "platforms.manage" in permissions else (),
     )

@@ -114,7 +114,9 @@ def dashboard(request: MerchantRequest) -> HttpResponse:
     day = day_so_far(now=now, day_starts_at=request.merchant.day_starts_at)
     may_list = "transactions.view" in request.permissions
     latest = list_transactions(TransactionFilters(), size=LATEST).rows if may_list else []
-    needs = what_needs(member=request.member, permissions=request.permissions)
+    needs = what_needs(
+        member=request.member, permissions=request.permissions, today=clock.business_date(now)
+    )
     context = {
         "now": now,
         "day": day,

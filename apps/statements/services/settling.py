@@ -12,7 +12,9 @@ from apps.accounts.models import User
 from apps.core import audit, outbox, sql
 from apps.core.audit import Actor
 from apps.core.tenancy import current_merchant_id
+from apps.platforms.fees import fee_sql, given_back_sql
 from apps.platforms.models import PlatformAccount
+from apps.platforms.selectors.agreements import fee_book
 from apps.statements.models import (
     Settlement,
     SettlementBasis,
@@ -28,9 +30,19 @@ from apps.statements.working_days import due_date
 FIRST_DAY: Final = date(2000, 1, 1)
 LAST_DAY: Final = date(2099, 12, 31)
 
+# A bill names neither the wallet nor our way to pay: what is agreed for the account's own wallet, or for any.
+_ROW: Final = {
+    "amount": "l.amount_minor",
+    "day": "(l.occurred_at AT TIME ZONE 'Asia/Shanghai')::date",
+    "wallet": "%(wallet)s",
+    "product": "''",
+}
+_FEE: Final = fee_sql(**_ROW)
+_FEE_BACK: Final = given_back_sql(**_ROW)
+
 # A row belongs to its bill's day, or to the next one where it is of the hours after the cut-off. A cycle day counts as soon
 # as its own bill is here.
-_BY_BILL: Final = """
+_BY_BILL: Final = f"""
 WITH bills AS (
     SELECT id, day FROM statements_statement
     WHERE merchant_id = %(merchant)s AND account_id = %(account)s AND kind = 'trade' AND is_current
@@ -40,8 +52,7 @@ WITH bills AS (
                           AND l.occurred_at AT TIME ZONE 'Asia/Shanghai' >= b.day + %(cutoff)s::time
                          THEN 1 ELSE 0 END) AS day,
            l.kind, l.amount_minor, l.fee_minor IS NULL AS estimated,
-           COALESCE(l.fee_minor, round(l.amount_minor * %(ppm)s::numeric / 1000000)
-                                 * CASE l.kind WHEN 'refund' THEN -1 ELSE 1 END)::bigint AS fee
+           COALESCE(l.fee_minor, CASE l.kind WHEN 'refund' THEN -{_FEE_BACK} ELSE {_FEE} END) AS fee
     FROM bills b
     JOIN statements_statementline l ON l.merchant_id = %(merchant)s AND l.statement_id = b.id
     WHERE l.kind IN ('payment', 'refund')
@@ -55,7 +66,7 @@ SELECT b.day, '', b.id,
 FROM bills b LEFT JOIN rows r ON r.day = b.day
 WHERE b.day BETWEEN %(first)s AND %(last)s
 GROUP BY b.day, b.id ORDER BY b.day
-"""
+"""  # noqa: S608  # our own names
 # What went to the bank, less what came back of it under the same number.
 _BY_WITHDRAWAL: Final = """
 SELECT s.day, COALESCE(NULLIF(l.platform_trade_no, ''), 'row ' || l.row), s.id, 1,
@@ -174,7 +185,8 @@ def _find(
         "first": first,
         "last": last,
         "cutoff": terms.cutoff,
-        "ppm": account.fee_rate_ppm,
+        "wallet": account.platform,
+        **fee_book(account).values(),
     }
     return [_Found(*row) for row in sql.every(statement, values)]
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from django.contrib import messages
-from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import redirect
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from apps.core import clock
 from apps.core.encryption import CannotOpen
-from apps.core.tenancy import current_scope, enter_scope
+from apps.core.files import as_file
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.statements.models import Statement
 from apps.statements.services import FileGone, read_file
@@ -43,18 +40,3 @@ def statement_download(request: MerchantRequest, statement_id: int) -> HttpRespo
     return as_file(
         pieces, name=statement.filename or f"bill-{statement.day}.csv", size=statement.byte_count
     )
-
-
-def as_file(pieces: Iterator[bytes], *, name: str, size: int) -> StreamingHttpResponse:
-    """A file from outside for saving, never shown in the browser. The body enters the scope itself."""
-    scope = current_scope()
-
-    def body() -> Iterator[bytes]:
-        with enter_scope(scope):
-            yield from pieces
-
-    response = StreamingHttpResponse(body(), content_type="application/octet-stream")
-    response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
-    response["Content-Length"] = str(size)
-    response["X-Content-Type-Options"] = "nosniff"
-    return response

@@ -10,12 +10,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.core import clock
 from apps.core.encryption import CannotOpen
+from apps.core.files import as_file
 from apps.core.htmx import render_page
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.statements import selectors, services
 from apps.statements.models import UNDER_WAY, Upload, UploadState
 from apps.statements.services import FileGone, NotUnderWay
-from apps.statements.views.files import as_file
 from apps.statements.wording import detail_words
 
 

@@ -18,6 +18,7 @@ from typing_extensions import override
 from apps.core.names import named
 from apps.merchants.models import Store
 from apps.platforms import registry, wording
+from apps.platforms.agreement_wording import percent
 from apps.platforms.gateway import Capability, Credentials, Platform
 from apps.platforms.models import NotificationState, PlatformAccount, PlatformChoice, Verdict
 from apps.platforms.selectors import TOO_OLD
@@ -276,12 +277,6 @@ def _replaced(
     names = {field.name for field in registry.credential_fields(platform)}
     typed = {name for name in names if str(data.get(name, "")).strip()}
     return registry.replaced_fields(platform, typed | as_files) | as_files
-
-
-def percent(rate_ppm: int) -> str:
-    """Millionths as percent without needless zeros: 6000 is ``0.6``."""
-    text = format(Decimal(rate_ppm) / _PPM_PER_PERCENT, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 class NotificationFilterForm(forms.Form):

@@ -1,4 +1,4 @@
-"""Platform accounts, their terminals and their pace, what was agreed for them, and every notification that came in."""
+"""Platform accounts, their terminals and their pace, and every notification that came in."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ class PlatformAccount(MerchantScoped):
     app_id = models.CharField(max_length=40)
     merchant_no = models.CharField(max_length=40)
     credentials_sealed = models.BinaryField()
-    #: What the platform charges, in millionths: 6000 is 0.6 %.
+    #: What the platform charges, in millionths: 6000 is 0.6 %. It holds on days without an agreement.
     fee_rate_ppm = models.IntegerField(default=6000)
+    #: Whether any agreement was entered: without one, no payment asks for its terms.
+    has_agreement = models.BooleanField(default=False, db_default=False)
     all_stores = models.BooleanField(default=True)
     #: The merchant's order of preference: the lowest number that can take a wallet's payment takes it.
     priority = models.IntegerField(default=100)
