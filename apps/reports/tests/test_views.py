@@ -95,11 +95,7 @@ class TestQueries:
     @pytest.mark.parametrize(
         ("page", "query", "count"),
         [
-<<<<<<< HEAD
-            ("", {}, 22),
-=======
-            ("", {}, 21),
->>>>>>> 0c370fe9194dcf8686ba9da6f814c1d40eda3119
+            ("", {}, 23),
             ("transactions/", {}, 12),
             ("transactions/", {"q": "P2026"}, 15),
             ("transactions/sums/", {}, 12),
