@@ -90,6 +90,7 @@ ACTIONS = {
     "folder.renamed": _("Folder renamed"),
     "folder.deleted": _("Folder deleted"),
     "print.started": _("Files for a print shop asked for"),
+    "print.deleted": _("Files for a print shop deleted"),
     "print.cancelled": _("Files for a print shop cancelled"),
     "code.revised": _("Code changed"),
     "code.scheduled": _("Change of a code planned"),

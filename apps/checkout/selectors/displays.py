@@ -78,6 +78,7 @@ def _asked(wall: WallDisplay, *, now: datetime) -> Order | None:
     orders = Order.objects.filter(
         ~Exists(scanned),
         store_id=wall.store_id,
+        store__is_active=True,
         state=OrderState.OPEN,
         taken_by__isnull=False,
         created_at__gte=now - _FRESH,

@@ -70,10 +70,14 @@ def open_shift_of(member: User) -> Shift | None:
 
 
 def get_shift(shift_id: int, *, member: User | None) -> Shift | None:
-    """A shift in one of the stores in scope, or None; another member's is None as well."""
-    shifts = Shift.objects.visible().select_related("store", "member")
+    """A shift in one of the stores in scope, or None; another member's is None as well.
+
+    One's own is found wherever it was opened: who was moved to another store must be able to close it.
+    """
     if member is not None:
-        shifts = shifts.filter(member=member)
+        shifts = Shift.objects.filter(member=member).select_related("store", "member")
+    else:
+        shifts = Shift.objects.visible().select_related("store", "member")
     return shifts.filter(pk=shift_id).first()
 
 

@@ -390,7 +390,7 @@ def test_how_much_the_pages_ask(
         desk.pay(desk.ask(minor=minor))
     # Session, user, membership, scope in and out; stores, terminals, accounts, what is not settled, the shift, what is
     # called out; the frame: memberships, what waits.
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         desk.cashier.get(desk.url())
     # The order, its attempts, and what is called out in place of the six.
     with django_assert_num_queries(10):

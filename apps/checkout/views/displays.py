@@ -90,7 +90,9 @@ def wall(request: DoorRequest) -> HttpResponse:
     now = clock.now()
     found = display_by_door(request.door)
     shown = on_wall(found, now=now)
-    usable_code = found.code is not None and usable(found.code, now) is None
+    # A code that was moved takes money for another store: this wall must not show it.
+    here = found.code is not None and found.code.store_id == found.store_id
+    usable_code = here and found.code is not None and usable(found.code, now) is None
     mark = f"{shown.mark}/{int(usable_code)}"
     if request.GET.get("mark") == mark:
         # The page asks every two seconds; mostly nothing has changed.

@@ -3,6 +3,7 @@
 from apps.qrcodes.selectors.bulk import (
     LABELS_OFFERED,
     FolderRow,
+    batch_of,
     chosen_codes,
     count_folders,
     get_act,
@@ -90,6 +91,7 @@ __all__ = [
     "Unusable",
     "Verdict",
     "amount_of",
+    "batch_of",
     "chosen_codes",
     "codes_of_terminals",
     "count_folders",

@@ -17,6 +17,7 @@ from apps.qrcodes.artwork.placard import caption
 from apps.qrcodes.batches import Flaw, Row
 from apps.qrcodes.models import (
     CodeAct,
+    CodeBatch,
     CodeFolder,
     CodeState,
     CodeVersion,
@@ -66,7 +67,8 @@ def get_folder(folder_id: int) -> CodeFolder:
 def list_labels() -> list[str]:
     """The labels in use at the stores in scope, by name; at most ``LABELS_OFFERED``."""
     used = QRCode.objects.visible().exclude(labels=[]).exclude(state=CodeState.RETIRED)
-    labels = used.order_by().values_list(Func("labels", function="unnest"), flat=True).distinct()
+    each = used.order_by().annotate(each=Func("labels", function="unnest"))
+    labels = each.values_list("each", flat=True).distinct().order_by("each")
     return sorted(labels[:LABELS_OFFERED])
 
 
@@ -84,6 +86,12 @@ def names_taken(names: Iterable[str], *, store_id: int) -> frozenset[str]:
     codes = QRCode.objects.visible().filter(store_id=store_id).exclude(state=CodeState.RETIRED)
     taken = codes.filter(scenario__name__in=list(names)).values_list("scenario__name", flat=True)
     return frozenset(taken)
+
+
+def batch_of(nonce: str) -> CodeBatch | None:
+    """The batch that a form made already, None where it made none."""
+    found: CodeBatch | None = CodeBatch.objects.filter(nonce=nonce).first()
+    return found
 
 
 def print_flaws(rows: Sequence[Row], *, store: Store, merchant: Merchant) -> list[Flaw]:

@@ -32,6 +32,7 @@ from apps.qrcodes.services.designs import (
     make_default,
 )
 from apps.qrcodes.services.folders import (
+    FolderShared,
     NameTaken,
     delete_folder,
     file_code,
@@ -43,6 +44,7 @@ from apps.qrcodes.services.prints import (
     FORGET,
     PrintWish,
     cancel_print,
+    delete_print,
     draw_prints,
     files_of,
     forget_print,
@@ -77,6 +79,7 @@ __all__ = [
     "CodeChanged",
     "CodeRefused",
     "CodeRetired",
+    "FolderShared",
     "NameTaken",
     "NothingChanged",
     "NothingToUndo",
@@ -96,6 +99,7 @@ __all__ = [
     "defaults_of",
     "delete_design",
     "delete_folder",
+    "delete_print",
     "draw_prints",
     "file_code",
     "files_of",

@@ -77,6 +77,9 @@ def act_on_codes(
     act = CodeAct.objects.select_for_update().get(nonce=nonce)
     if act.count or act.left_out:
         return act
+    if wish.folder_id is not None:
+        # Folders before codes, as everywhere.
+        CodeFolder.objects.select_for_update(no_key=True).get(pk=wish.folder_id)
     codes = _locked(code_ids)
     work = _Work(codes, wish, actor=actor, now=now)
     act.words, act.before = _DOERS[wish.kind](work)
@@ -303,7 +306,15 @@ def undo_act(*, act_id: int, actor: Actor, now: datetime) -> CodeAct:
     act: CodeAct = CodeAct.objects.select_for_update().get(pk=act_id)
     if act.kind in FINAL or act.undone_at is not None:
         raise CannotUndo(act.kind)
+    if act.kind == ActKind.FOLDER:
+        before = {folder_id for folder_id in act.before.values() if folder_id is not None}
+        # Folders before codes, as everywhere; in the order of their ids.
+        folders = CodeFolder.objects.filter(pk__in=before).order_by("pk")
+        list(folders.select_for_update(no_key=True))
     codes = _locked([int(code_id) for code_id in act.before])
+    if len(codes) < len(act.before):
+        # Part of them lies in stores that this member does not reach any more.
+        raise CannotUndo(act.kind)
     restored = _UNDOERS[act.kind](act, codes, actor, now)
     if not restored:
         raise NothingToUndo(act.kind)
@@ -373,10 +384,15 @@ def _from_store(act: CodeAct, codes: Sequence[QRCode], actor: Actor, now: dateti
         .values_list("code_id")
         .annotate(last=Max("number"))
     )
+    open_stores = set(
+        Store.objects.visible("pk").filter(is_active=True).values_list("pk", flat=True)
+    )
     restored = [
         code
         for code in codes
-        if last[code.pk] == act.before[str(code.pk)][2] and code.state != CodeState.RETIRED
+        if last[code.pk] == act.before[str(code.pk)][2]
+        and code.state != CodeState.RETIRED
+        and act.before[str(code.pk)][0] in open_stores
     ]
     # A terminal that went to another store meanwhile is not taken back.
     home = dict(Terminal.objects.values_list("pk", "store_id"))

@@ -22,7 +22,7 @@ from apps.qrcodes.models import (
     ScenarioKind,
     ScenarioTemplate,
 )
-from apps.qrcodes.selectors import chosen_codes, names_taken, terms_in_force
+from apps.qrcodes.selectors import batch_of, chosen_codes, names_taken, terms_in_force
 from apps.qrcodes.services.codes import CodeRefused, check_terms
 from apps.qrcodes.terms import columns, plain, problems_of
 
@@ -169,6 +169,9 @@ def copy_codes(
 
     Terminals and planned changes stay behind. Raises as ``make_batch``; a flaw's line counts the codes.
     """
+    made_before = batch_of(nonce)
+    if made_before is not None:
+        return made_before, []
     codes = chosen_codes(code_ids)
     terms = terms_in_force(codes, now=now)
     taken = names_taken([terms[code.pk].name for code in codes], store_id=store_id)

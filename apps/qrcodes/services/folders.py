@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from apps.core import audit
 from apps.core.audit import Actor
+from apps.core.tenancy import current_scope
 from apps.qrcodes.batches import label_flaw
 from apps.qrcodes.models import CodeFolder, QRCode
 from apps.qrcodes.services.codes import CodeRefused
@@ -19,6 +20,20 @@ MOST_FOLDERS: Final = 200
 
 class NameTaken(ValueError):
     """Another folder has this name."""
+
+
+class FolderShared(Exception):
+    """Codes of stores that the member does not reach lie in the folder."""
+
+
+def _held(folder_id: int) -> CodeFolder:
+    folder: CodeFolder = CodeFolder.objects.select_for_update().get(pk=folder_id)
+    stores = current_scope().store_ids
+    if stores is not None:
+        others = QRCode.objects.filter(folder=folder).exclude(store_id__in=stores)
+        if others.exists():
+            raise FolderShared(folder.name)
+    return folder
 
 
 def _record(
@@ -42,16 +57,22 @@ def folder_named(name: str, *, actor: Actor, now: datetime) -> CodeFolder:
         return found
     if CodeFolder.objects.count() >= MOST_FOLDERS:
         raise CodeRefused("folder", "too_many")
-    CodeFolder.objects.bulk_create([CodeFolder(name=name, created_at=now)], ignore_conflicts=True)
-    folder: CodeFolder = CodeFolder.objects.get(name=name)
+    folder = CodeFolder(name=name, created_at=now)
+    try:
+        with transaction.atomic():
+            folder.save(force_insert=True)
+    except IntegrityError:
+        # Somebody made it at the same moment.
+        twin: CodeFolder = CodeFolder.objects.get(name=name)
+        return twin
     _record(folder, "folder.created", actor=actor, now=now)
     return folder
 
 
 @transaction.atomic
 def rename_folder(*, folder_id: int, name: str, actor: Actor, now: datetime) -> CodeFolder:
-    """Call a folder otherwise. Raises CodeFolder.DoesNotExist, NameTaken."""
-    folder: CodeFolder = CodeFolder.objects.select_for_update().get(pk=folder_id)
+    """Call a folder otherwise. Raises CodeFolder.DoesNotExist, NameTaken, FolderShared."""
+    folder = _held(folder_id)
     if folder.name == name:
         return folder
     before, folder.name = folder.name, name
@@ -66,8 +87,8 @@ def rename_folder(*, folder_id: int, name: str, actor: Actor, now: datetime) -> 
 
 @transaction.atomic
 def delete_folder(*, folder_id: int, actor: Actor, now: datetime) -> int:
-    """Take a folder away; how many codes lay in it: they stay, in no folder. Raises CodeFolder.DoesNotExist."""
-    folder: CodeFolder = CodeFolder.objects.select_for_update().get(pk=folder_id)
+    """Take a folder away; how many codes lay in it: they stay, in no folder. Raises CodeFolder.DoesNotExist, FolderShared."""
+    folder = _held(folder_id)
     count: int = QRCode.objects.filter(folder=folder).update(folder=None)
     _record(folder, "folder.deleted", actor=actor, now=now, codes=count)
     folder.delete()
@@ -84,8 +105,9 @@ def file_code(
     """
     if reason := label_flaw(labels):
         raise CodeRefused("labels", reason)
+    folders = CodeFolder.objects.select_for_update(no_key=True)
+    folder = None if folder_id is None else folders.get(pk=folder_id)
     code: QRCode = QRCode.objects.visible().select_for_update(no_key=True).get(pk=code_id)
-    folder = None if folder_id is None else CodeFolder.objects.get(pk=folder_id)
     if code.folder_id == folder_id and code.labels == list(labels):
         return code
     code.folder, code.labels = folder, list(labels)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.core import audit, outbox
 from apps.core.audit import Actor
@@ -109,8 +109,13 @@ def start_print(
         made_by_id=actor.user_id,
         expires_at=now + KEPT,
     )
-    PrintJob.objects.bulk_create([job], ignore_conflicts=True)
-    job = PrintJob.objects.get(nonce=nonce)
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+    except IntegrityError:
+        # The same form at the same moment.
+        twin: PrintJob = PrintJob.objects.get(nonce=nonce)
+        return twin
     outbox.enqueue(task=DRAW, merchant_id=job.merchant_id, subject_id=job.pk, due_at=now)
     outbox.enqueue(
         task=FORGET, merchant_id=job.merchant_id, subject_id=job.pk, due_at=job.expires_at
@@ -138,6 +143,16 @@ def cancel_print(*, job_id: int, actor: Actor, now: datetime) -> bool:
         action="print.cancelled", subject_kind="print", subject_id=job.pk, actor=actor, at=now
     )
     return True
+
+
+@transaction.atomic
+def delete_print(*, job_id: int, actor: Actor, now: datetime) -> None:
+    """Throw a job away with its files before its week is over. Raises PrintJob.DoesNotExist."""
+    job: PrintJob = PrintJob.objects.select_for_update().get(pk=job_id)
+    audit.record(
+        action="print.deleted", subject_kind="print", subject_id=job.pk, actor=actor, at=now
+    )
+    forget_print(job_id=job.pk)
 
 
 @transaction.atomic
@@ -293,7 +308,9 @@ def _name(job: PrintJob, fit: Sequence[tuple[QRCode, Placard]], first: int) -> s
     width, height = form.piece
     measure = f"{job.form}-{width:g}x{height:g}mm"
     if job.file == "book":
-        return f"{first + 1:04d}-{first + len(fit):04d}_{measure}_{len(fit)}.pdf"
+        return (
+            f"{first + 1:04d}-{min(first + BOOK, len(job.code_ids)):04d}_{measure}_{len(fit)}.pdf"
+        )
     code = fit[0][0]
     words = _UNFILED.sub("-", f"{code.store.name}_{code.scenario.name}").strip("-. ")[:60]
     if job.file == "svg":

@@ -82,6 +82,7 @@ class TestNumbers:
             ("9-1", "backwards", "9-1"),
             ("A1-B3", "ends_differ", "A1-B3"),
             ("1-5, 3", "twice", "3"),
+            ("1-2000, " * 40, "too_many", "1-2000"),
             ("1-100000", "too_many", "1-100000"),
             ("1-1500, 3000-4500", "too_many", "3000-4500"),
             ("x" * 61, "too_long", "x" * 40),
@@ -334,7 +335,7 @@ class TestPages:
         done = _post(english, merchant, **data, sure="1")
         assert done.status_code == 302
         again = _post(english, merchant, **data, sure="1")
-        assert again.status_code == 422
+        assert again["Location"] == done["Location"]
         with enter_scope(Scope(merchant.pk)):
             codes = list(QRCode.objects.select_related("scenario", "folder").order_by("pk"))
             assert [code.scenario.name_en for code in codes] == ["Table 1", "Table 2", "Table 3"]

@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import clock
@@ -38,6 +39,7 @@ from apps.qrcodes.selectors import (
 from apps.qrcodes.services import (
     CannotUndo,
     CodeRefused,
+    FolderShared,
     NameTaken,
     NothingToUndo,
     act_on_codes,
@@ -52,6 +54,9 @@ from apps.qrcodes.views.frame import code_or_404
 from apps.qrcodes.views.lists import chosen_ids
 from apps.qrcodes.views.prints import choose_prints
 
+_SHARED = gettext_lazy(
+    "Codes of other stores lie in this folder too. Ask somebody who manages all stores."
+)
 #: Names of codes that a confirmation shows.
 SHOWN = 12
 
@@ -223,6 +228,8 @@ def folder_change(request: MerchantRequest, folder_id: int) -> HttpResponse:
             )
         except NameTaken:
             form.add_error("name", _("Another folder has this name."))
+        except FolderShared:
+            form.add_error(None, _SHARED)
         else:
             messages.success(request, _("The folder is renamed."))
             return redirect("qrcodes:folder_list", request.merchant.slug)
@@ -238,8 +245,12 @@ def folder_delete(request: MerchantRequest, folder_id: int) -> HttpResponse:
     folder = _folder_or_404(folder_id)
     if request.method != "POST":
         return render(request, "qrcodes/folder_delete.html", {"folder": folder})
-    delete_folder(folder_id=folder.pk, actor=request.actor(), now=clock.now())
-    messages.success(request, _("The folder is deleted. Its codes stay."))
+    try:
+        delete_folder(folder_id=folder.pk, actor=request.actor(), now=clock.now())
+    except FolderShared:
+        messages.error(request, str(_SHARED))
+    else:
+        messages.success(request, _("The folder is deleted. Its codes stay."))
     return redirect("qrcodes:folder_list", request.merchant.slug)
 
 

@@ -25,9 +25,15 @@ from apps.merchants.selectors import list_stores
 from apps.qrcodes.batches import MOST_BYTES, MOST_CODES, MOST_FLAWS, FileRefused
 from apps.qrcodes.bulkwords import field_name, file_sentence, flaw_sentence, refused_sentence
 from apps.qrcodes.forms.bulk import BatchForm, CopyForm, example_rows, heading_of, initial_patterns
-from apps.qrcodes.models import CodeFolder, CodeVersion
+from apps.qrcodes.models import CodeBatch, CodeFolder, CodeVersion
 from apps.qrcodes.scenarios import HOUSE, own
-from apps.qrcodes.selectors import chosen_codes, list_folders, list_templates, version_in_force
+from apps.qrcodes.selectors import (
+    batch_of,
+    chosen_codes,
+    list_folders,
+    list_templates,
+    version_in_force,
+)
 from apps.qrcodes.services import BatchRefused, CodeRefused, copy_codes, folder_named, make_batch
 from apps.qrcodes.terms import CodeTerms, columns, terms_from, terms_of
 from apps.qrcodes.views.lists import chosen_ids
@@ -85,6 +91,10 @@ def code_bulk(request: MerchantRequest) -> HttpResponse:
             "store": base.store_id if copied else None,
         },
     )
+    made_before = batch_of(request.POST.get("nonce", "")) if "sure" in request.POST else None
+    if made_before is not None:
+        # The same form again: they are there.
+        return _to_batch(request, made_before)
     settled = form.is_bound and form.settled
     if settled and "sure" in request.POST:
         made = _make(request, form)
@@ -169,6 +179,11 @@ def _make(request: MerchantRequest, form: BatchForm) -> HttpResponse | None:
     except CodeRefused as refused:
         form.add_error(None, refused_sentence(refused.field, refused.reason))
         return None
+    return _to_batch(request, batch)
+
+
+def _to_batch(request: MerchantRequest, batch: CodeBatch) -> HttpResponse:
+    """Lead to the codes of a batch in the list."""
     words = ngettext(
         "%(count)d code is ready to be printed.",
         "%(count)d codes are ready to be printed.",

@@ -61,7 +61,11 @@ def chosen_ids(request: MerchantRequest) -> list[int]:
         texts = data["ids"].split(",")
     elif "all" in data:
         sent = {name: data.get(_SENT_AS.get(name, name), "") for name in FILTERS}
-        filters = _filters(_filter_form(sent, list(list_stores())))
+        form = _filter_form(sent, list(list_stores()))
+        if not form.is_valid():
+            # Without a filter that exists no more, more would be chosen than was seen.
+            return []
+        filters = _filters(form)
         codes = list_codes(
             filters, now=clock.now(), day_starts_at=request.merchant.day_starts_at
         ).order_by("pk")

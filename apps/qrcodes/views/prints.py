@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -26,7 +27,7 @@ from apps.qrcodes.bulkwords import refused_sentence, undrawn
 from apps.qrcodes.forms.bulk import PrintJobForm
 from apps.qrcodes.models import ArtworkDesign, PrintJob, PrintState
 from apps.qrcodes.selectors import chosen_codes, get_print, list_designs, list_prints
-from apps.qrcodes.services import CodeRefused, cancel_print, files_of, forget_print, start_print
+from apps.qrcodes.services import CodeRefused, cancel_print, delete_print, files_of, start_print
 from apps.qrcodes.views.lists import chosen_ids
 from apps.qrcodes.views.sheets import format_name
 
@@ -87,6 +88,14 @@ def _job_or_404(request: MerchantRequest, job_id: int) -> PrintJob:
         raise Http404 from error
 
 
+def _own_or_404(request: MerchantRequest, job_id: int) -> PrintJob:
+    """A job that the member may end: his own, or any for who manages codes."""
+    job = _job_or_404(request, job_id)
+    if job.made_by_id != request.member.pk and "codes.manage" not in request.permissions:
+        raise PermissionDenied
+    return job
+
+
 @merchant_view("codes.view")
 @require_safe
 def print_list(request: MerchantRequest) -> HttpResponse:
@@ -125,7 +134,7 @@ def print_detail(request: MerchantRequest, job_id: int) -> HttpResponse:
 @require_POST
 def print_cancel(request: MerchantRequest, job_id: int) -> HttpResponse:
     """Draw no more."""
-    job = _job_or_404(request, job_id)
+    job = _own_or_404(request, job_id)
     if cancel_print(job_id=job.pk, actor=request.actor(), now=clock.now()):
         messages.success(request, _("Cancelled. Nothing of it is kept."))
     else:
@@ -137,12 +146,10 @@ def print_cancel(request: MerchantRequest, job_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def print_delete(request: MerchantRequest, job_id: int) -> HttpResponse:
     """Delete the files of a job before their week is over, after asking."""
-    job = _job_or_404(request, job_id)
+    job = _own_or_404(request, job_id)
     if request.method != "POST":
         return render(request, "qrcodes/print_delete.html", {"job": job})
-    if job.state == PrintState.RUNNING:
-        cancel_print(job_id=job.pk, actor=request.actor(), now=clock.now())
-    forget_print(job_id=job.pk)
+    delete_print(job_id=job.pk, actor=request.actor(), now=clock.now())
     messages.success(request, _("The files are deleted. The codes stay."))
     return redirect("qrcodes:print_list", request.merchant.slug)
 

@@ -28,7 +28,7 @@ WITH busy AS (
     GROUP BY 1, 2 HAVING count(*) >= {UNPAID_SCANS}
 )
 SELECT code_id, hour, scans, last FROM busy
-WHERE NOT EXISTS (
+WHERE busy.last + interval '{UNPAID_GRACE_MINUTES} minutes' <= %(now)s AND NOT EXISTS (
     SELECT FROM payments_payment AS payment
     WHERE payment.merchant_id = %(merchant)s AND payment.code_id = busy.code_id AND payment.state = 'succeeded'
         AND payment.paid_at >= busy.hour

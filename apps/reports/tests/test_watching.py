@@ -63,8 +63,9 @@ class TestUnpaid:
             (one,) = found(AlertKind.UNPAID)
             assert (one.code_id, one.since) == (code.pk, AFTERNOON)
             assert one.facts == {"scans": 30, "hour": AFTERNOON.isoformat()}
-            # As soon as it is there, and a day later no more.
-            assert found(AlertKind.UNPAID, AFTERNOON + timedelta(minutes=60))
+            # Once the payers' quarter of an hour is over, and a day later no more.
+            assert found(AlertKind.UNPAID, AFTERNOON + timedelta(minutes=73)) == []
+            assert found(AlertKind.UNPAID, AFTERNOON + timedelta(minutes=74))
             assert found(AlertKind.UNPAID, AFTERNOON + timedelta(hours=26)) == []
 
     def test_scans_of_two_hours_do_not_add_up(self, shop: Shop, code: QRCode) -> None:

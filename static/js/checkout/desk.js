@@ -162,6 +162,7 @@
     var address = shown.dataset.deskWatch;
     fetch(address, { headers: { "HX-Request": "true" } })
       .then(function (response) {
+        if (response.status >= 500) throw new Error("no answer");
         if (response.redirected || !response.ok) {
           /* Logged out, or no longer to be seen: the page itself tells. */
           window.location.assign(address);
