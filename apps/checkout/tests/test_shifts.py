@@ -253,7 +253,7 @@ def test_how_much_the_pages_ask(
     begin(desk)
     # Session, user, membership, scope in and out; stores, the shift, its payments, refunds and open ones, the last shifts
     # with their sums; the frame: memberships, what waits.
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(15):
         desk.cashier.get(desk.url("shift/"))
     # The shifts with their sums in place of the seven.
     with django_assert_num_queries(9):
