@@ -14,8 +14,9 @@ class RefundsConfig(AppConfig):
         from apps.platforms.intake import register_handler
         from apps.refunds.entries import RefundEntries
         from apps.refunds.notifications import RefundNotificationHandler
-        from apps.refunds.subjects import RefundSubject
+        from apps.refunds.subjects import RefundSubject, RulesSubject
 
         subjects.register("refund", RefundSubject())
+        subjects.register("refund_rules", RulesSubject())
         register_handler(NotificationKind.REFUND, RefundNotificationHandler())
         entry_subjects.register("refund", RefundEntries())

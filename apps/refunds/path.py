@@ -27,6 +27,7 @@ class Step:
 def _reasons() -> dict[str, str]:
     """The words for an end that nobody decided."""
     return {
+        "rules": _("The refund rules refuse it."),
         "withdrawn": _("It was withdrawn."),
         "expired": _("Nobody confirmed it in time."),
         "changed": _("It was changed after it had been asked for, so the request became void."),
@@ -61,6 +62,8 @@ def _confirmed(refund: Refund, decisions: Sequence[Decision], rule: str) -> Step
     approval = refund.approval
     if refund.is_automatic:
         rule = _("What was paid twice is not the shop's, whatever the rule says.")
+    if approval is None and refund.state == RefundState.REJECTED:
+        return Step(title=_("Refused by the rules"), mark="stopped", text=rule)
     if approval is None:
         return Step(title=_("No confirmation needed"), mark="done", text=rule)
     names = ", ".join(row.member.display_name for row in decisions)

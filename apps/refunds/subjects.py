@@ -14,14 +14,18 @@ from apps.approvals.subjects import ApprovalSubject, Description
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.core.names import named
-from apps.refunds.models import Refund
-from apps.refunds.selectors import rule_of
-from apps.refunds.services import release_refund, void_refund
+from apps.core.templatetags.portal import china_time
+from apps.refunds import rulewords
+from apps.refunds.models import Refund, RefundRuleDraft
+from apps.refunds.rulefacts import refund_book
+from apps.refunds.selectors import rule_of, store_names
+from apps.refunds.services import release_refund, release_rules, void_refund, void_rules
 from apps.refunds.services.requesting import refund_digest
+from apps.refunds.services.rules import draft_digest, hold_rules
 
 
 class RefundSubject(ApprovalSubject):
-    """A refund above the rule's threshold."""
+    """A refund that the rules put under four eyes."""
 
     label = gettext_lazy("Refund")
 
@@ -58,3 +62,43 @@ class RefundSubject(ApprovalSubject):
     @override
     def void(self, approval: Approval, *, reason: str, actor: Actor, now: datetime) -> None:
         void_refund(approval=approval, reason=reason, actor=actor, now=now)
+
+
+class RulesSubject(ApprovalSubject):
+    """A draft of the refund rules that is to come into force."""
+
+    label = gettext_lazy("Refund rules")
+
+    @override
+    def describe(self, approval: Approval, *, slug: str) -> Description:
+        draft = RefundRuleDraft.objects.get(pk=approval.subject_id)
+        book = refund_book(draft.content)
+        since = _("As soon as they are confirmed")
+        if draft.effective_at is not None:
+            since = str(china_time(draft.effective_at, "minutes"))
+        facts = [(_("They hold from"), since)]
+        for line in rulewords.lines(book, store_names()):
+            label = _("Rule %(number)d") % {"number": line.number} if line.number else _("Last")
+            facts.append((label, f"{line.sentence} {line.note}".strip()))
+        return Description(
+            title=_("Refund rules"),
+            amount_minor=None,
+            facts=facts,
+            url=reverse("refunds:rule_draft", args=[slug]),
+        )
+
+    @override
+    def digest(self, subject_id: int) -> bytes:
+        return draft_digest(RefundRuleDraft.objects.get(pk=subject_id))
+
+    @override
+    def hold(self, subject_id: int) -> None:
+        hold_rules()
+
+    @override
+    def execute(self, approval: Approval, *, actor: Actor, now: datetime) -> None:
+        release_rules(approval=approval, actor=actor, now=now)
+
+    @override
+    def void(self, approval: Approval, *, reason: str, actor: Actor, now: datetime) -> None:
+        void_rules(approval=approval, actor=actor, now=now)

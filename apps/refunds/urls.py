@@ -1,4 +1,4 @@
-"""Refunds and the refund rule."""
+"""Refunds and the refund rules."""
 
 from django.urls import path
 
@@ -15,4 +15,11 @@ urlpatterns = [
     path("requests/settings/", views.request_settings, name="request_settings"),
     path("requests/<int:refund_request_id>/", views.request_answer, name="request_answer"),
     path("rule/", views.rule_edit, name="rule_edit"),
+    path("rules/", views.rule_book, name="rule_book"),
+    path("rules/<int:book_number>/", views.rule_version, name="rule_version"),
+    path("rules/draft/", views.rule_draft, name="rule_draft"),
+    path("rules/draft/new/", views.rule_create, name="rule_create"),
+    path("rules/draft/<int:rule_number>/", views.rule_change, name="rule_change"),
+    path("rules/draft/simulate/", views.rule_simulate, name="rule_simulate"),
+    path("rules/draft/publish/", views.rule_publish, name="rule_publish"),
 ]

@@ -21,6 +21,8 @@ NOT_A_MERCHANTS = (
     "portal_cache",
 )
 APPEND_ONLY = {
+    "refunds_refunddecision",
+    "refunds_refundrulebook",
     "checkout_shifttotal",
     "approvals_decision",
     "core_auditevent",

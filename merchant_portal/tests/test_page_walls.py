@@ -374,6 +374,8 @@ def populate(shop: Shop) -> dict[str, object]:
         "number": 1,
         "refund_id": refund.pk,
         "refund_request_id": asked.pk,
+        "book_number": 0,
+        "rule_number": 1,
         "notification_id": notification.pk,
         "run_id": run.pk,
         "difference_id": difference.pk,

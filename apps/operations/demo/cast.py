@@ -22,7 +22,7 @@ from apps.platforms.services import connect_account, terminals
 from apps.qrcodes.models import NoteMode, Pricing, QRCode, ScenarioKind
 from apps.qrcodes.services import create_code, make_code, retire_code, revise_code
 from apps.qrcodes.terms import CodeTerms, PriceChoice
-from apps.refunds.services import set_rule
+from apps.refunds.services import set_rule, write_draft
 
 SLUG: Final = "demo"
 PASSWORD: Final = "portal-demo-2026"  # noqa: S105  # printed for everybody; the demo guards nothing
@@ -266,5 +266,14 @@ def make_living_codes(stores: list[Store], *, actor: Actor, now: datetime) -> No
 
 
 def write_rule(owner: User, *, actor: Actor, now: datetime) -> None:
-    """Refunds up to ¥200 at once, above with a confirmation."""
+    """Refunds up to ¥200 at once, above with a confirmation; and a draft that says more, to be tried."""
     set_rule(threshold=Money(20_000), confirmations=1, member=owner, actor=actor, now=now)
+    rules = [
+        {"when": {"total": {"over": 50_000}}, "outcome": "one_finance"},
+        {"when": {"asker_sum_1": {"over": 20_000}, "asker": {"is": ["cashier"]}}, "outcome": "one"},
+        {"when": {"amount": {"up_to": 3_000}, "age": {"up_to": 60}}, "outcome": "at_once"},
+        {"when": {"total": {"over": 10_000}}, "outcome": "one"},
+        {"when": {"minute": {"from": 22 * 60, "until": 6 * 60}}, "outcome": "one"},
+    ]
+    content = {"rules": rules, "otherwise": "at_once"}
+    write_draft(content=content, revision=0, member=owner, actor=actor, now=now)

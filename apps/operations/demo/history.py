@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections, transaction
 
@@ -223,14 +223,25 @@ def _settle(rng: random.Random, payment: Payment, account: PlatformAccount, told
     return True
 
 
+#: Why the demo's refunds are asked for, and which kind of reason that is.
+_REASONS: Final = {
+    "点错了": "mistake",
+    "茶凉了": "quality",
+    "顾客取消": "returned",
+    "重复付款": "paid_twice",
+}
+
+
 def _refund(rng: random.Random, payment: Payment, cashier: User, told: Told) -> None:
     whole = rng.random() < 0.5 and payment.amount_minor <= 20_000
     minor = payment.amount_minor if whole else max(1, min(payment.amount_minor // 3, 20_000))
     at = payment.created_at + timedelta(minutes=rng.randrange(10, 50))
+    reason = rng.choice(tuple(_REASONS))
     refund = refunds.request_refund(
         payment_id=payment.pk,
         amount=Money(minor),
-        reason=rng.choice(("点错了", "茶凉了", "顾客取消", "重复付款")),
+        reason=reason,
+        reason_code=_REASONS[reason],
         member=cashier,
         actor=Actor(cashier.email, cashier.pk),
         now=at,

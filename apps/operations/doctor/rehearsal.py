@@ -189,11 +189,13 @@ class _Rehearsing:
                 now=clock.now(),
             )
         except (refunds.NotRefundable, refunds.OverRefund) as error:
-            raise _Failed(_("The refund rule does not let this refund be asked for.")) from error
+            raise _Failed(_("The refund rules do not let this refund be asked for.")) from error
+        if refund.state == RefundState.REJECTED:
+            raise _Failed(_("The refund rules do not let this refund be asked for."))
         if refund.state == RefundState.WAITING:
             raise _Failed(
                 _(
-                    "The refund rule wants a confirmation even for ¥0.01: confirm it, and it goes out."
+                    "The refund rules want a confirmation even for ¥0.01: confirm it, and it goes out."
                 )
             )
         try:

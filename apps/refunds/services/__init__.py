@@ -1,4 +1,4 @@
-"""Asking for refunds under the rule, sending them, applying what the platforms say, giving back what was paid twice."""
+"""Asking for refunds under the rules, writing those, sending them, applying what the platforms say, giving back what was paid twice."""
 
 from apps.refunds.services.accepting import take_back_refund
 from apps.refunds.services.applying import apply_refund_result
@@ -21,6 +21,7 @@ from apps.refunds.services.requesting import (
 from apps.refunds.services.requests import (
     NotAskable,
     NotOpen,
+    RefusedByRules,
     accept_request,
     ask_for_refund,
     decline_request,
@@ -29,34 +30,51 @@ from apps.refunds.services.requests import (
     withdraw_request,
 )
 from apps.refunds.services.rounds import poll_refunds
-from apps.refunds.services.rules import set_rule
+from apps.refunds.services.rules import (
+    ChangedMeanwhile,
+    NotPublishable,
+    drop_draft,
+    publish_draft,
+    release_rules,
+    set_rule,
+    void_rules,
+    write_draft,
+)
 from apps.refunds.services.sending import send_refund
 
 __all__ = [
+    "ChangedMeanwhile",
     "NotAskable",
     "NotOpen",
+    "NotPublishable",
     "NotRefundable",
     "OverRefund",
     "PastWindow",
+    "RefusedByRules",
     "accept_request",
     "apply_refund_result",
     "ask_for_refund",
     "book_outside_refunds",
     "cancel_refund",
     "decline_request",
+    "drop_draft",
     "forget_contact",
     "hold_payments",
     "poll_refund",
     "poll_refunds",
+    "publish_draft",
     "refresh_refund",
     "refund_duplicate",
     "release_refund",
+    "release_rules",
     "request_refund",
     "send_refund",
     "set_request_terms",
     "set_rule",
     "take_back_refund",
     "void_refund",
+    "void_rules",
     "weigh_outside_refunds",
     "withdraw_request",
+    "write_draft",
 ]

@@ -13,17 +13,25 @@ from django.db.models import F, Sum
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState
 from apps.approvals.services import end_approval, request_approval
-from apps.core import audit, clock, live, outbox
+from apps.core import audit, clock, live, outbox, sql
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.payments.models import Payment, PaymentState
 from apps.payments.services.ordering import new_number
 from apps.platforms.fees import fee_back
 from apps.platforms.selectors.agreements import fee_back_ppm
-from apps.refunds.models import RESERVING, Refund, RefundState
-from apps.refunds.selectors import current_rule, must_wait, refund_window, weighed
+from apps.refunds.models import RESERVING, Refund, RefundDecision, RefundState
+from apps.refunds.rulefacts import refund_book
+from apps.refunds.selectors import (
+    Verdict,
+    assess,
+    book_in_force,
+    goes_by_counts,
+    refund_window,
+)
 
-APPROVER_PERMISSION = "refunds.approve"
+#: The message of a refund that the rules refused; pages say which.
+REFUSED_BY_RULES = "rules"
 
 
 class NotRefundable(Exception):
@@ -98,9 +106,13 @@ def request_refund(
     actor: Actor,
     now: datetime,
     refund_no: str = "",
+    reason_code: str = "",
+    origin: str = "member",
 ) -> Refund:
-    """Reserve the amount and either send the refund or put it under four eyes, as the rule says.
+    """Reserve the amount and either send the refund or put it under four eyes, as the rules say.
 
+    Where they refuse it, the refund is written down as refused, with what was decided, and reserves nothing. ``origin`` is one
+    of ``rulefacts.ORIGINS``.
     With a ``refund_no`` chosen beforehand (by ``new_number``) a second call finds the first one's refund and makes none.
     Raises NotRefundable, OverRefund, and leaves nothing behind then.
     """
@@ -126,32 +138,59 @@ def request_refund(
     left = Money(payment.amount_minor - payment.refund_reserved_minor, payment.currency)
     if not 0 < amount.minor <= left.minor:
         raise OverRefund(left)
-    rule = current_rule()
-    total = weighed(payment, amount)
-    waits = must_wait(rule, total)
-    refund = reserve(
-        payment,
-        amount=amount,
-        refund_no=refund_no or new_number("R", now),
-        reason=reason,
-        state=RefundState.WAITING if waits else RefundState.READY,
-        requested_by=member,
-        rule_version=rule.version,
-        weighed_minor=total.minor,
-        created_at=now,
+    verdict = assess_alone(
+        payment, amount, member=member, reason=reason_code, origin=origin, now=now
     )
-    record_step(refund, "refund.requested", actor=actor, now=now, reason=reason, waits=waits)
-    if waits:
-        if member is None:
-            raise NotRefundable("needs_a_member")
+    waits, refuses = verdict.waits, verdict.outcome.refuses
+    if waits and member is None:
+        raise NotRefundable("needs_a_member")
+    facts: dict[str, Any] = {
+        "refund_no": refund_no or new_number("R", now),
+        "reason": reason,
+        "reason_code": reason_code,
+        "requested_by": member,
+        "rule_version": verdict.book_number,
+        "weighed_minor": verdict.facts["total"],
+        "created_at": now,
+    }
+    if refuses:
+        refund = _write(
+            payment, amount, state=RefundState.REJECTED, message=REFUSED_BY_RULES, **facts
+        )
+    else:
+        state = RefundState.WAITING if waits else RefundState.READY
+        refund = reserve(payment, amount=amount, state=state, **facts)
+    RefundDecision.objects.create(
+        refund=refund,
+        book_number=verdict.book_number,
+        rule_number=verdict.rule_number,
+        outcome=verdict.code,
+        decided_at=now,
+        payer=verdict.payer,
+        asked_by=member,
+        **verdict.facts,
+    )
+    record_step(
+        refund,
+        "refund.requested",
+        actor=actor,
+        now=now,
+        reason=reason,
+        waits=waits,
+        rules=verdict.book_number,
+        rule=verdict.rule_number,
+    )
+    if refuses:
+        record_step(refund, "refund.rejected", actor=actor, now=now, reason=REFUSED_BY_RULES)
+    elif waits and member is not None:
         refund.approval = request_approval(
             subject_kind="refund",
             subject_id=refund.pk,
             store_id=refund.store_id,
             summary={"amount_minor": amount.minor, "order_no": payment.order_no, "reason": reason},
             digest=refund_digest(refund),
-            permission=APPROVER_PERMISSION,
-            needed=rule.confirmations,
+            permission=verdict.outcome.permission,
+            needed=verdict.outcome.confirmations,
             requested_by=member,
             now=now,
         )
@@ -167,18 +206,51 @@ def _refuse_past_window(payment: Payment, now: datetime) -> None:
         raise PastWindow(days=window.days, last_day=window.last_day)
 
 
+def assess_alone(
+    payment: Payment,
+    amount: Money,
+    *,
+    member: User | None,
+    reason: str,
+    origin: str,
+    now: datetime,
+) -> Verdict:
+    """What the rules say, counting what every refund of the merchant that was asked for before this one; in a transaction.
+
+    Two at once for two payments would each see the other's count without it. Only rules that count make anybody wait.
+    """
+    version = book_in_force(now)
+    if goes_by_counts(refund_book(version.content)):
+        sql.first(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"refund-counts/{payment.merchant_id}"],
+        )
+    return assess(
+        payment,
+        amount,
+        member_id=member.pk if member else None,
+        reason=reason,
+        origin=origin,
+        now=now,
+        version=version,
+    )
+
+
 def reserve(payment: Payment, *, amount: Money, **facts: Any) -> Refund:
     """Hold the amount on the payment, whose row must be locked, and write its refund."""
     fee_minor = _fee_back(payment, amount, day=clock.business_date(facts["created_at"]))
     payment.refund_reserved_minor += amount.minor
     payment.save(update_fields=["refund_reserved_minor"])
+    return _write(payment, amount, fee_minor=fee_minor, **facts)
+
+
+def _write(payment: Payment, amount: Money, **facts: Any) -> Refund:
     refund: Refund = Refund.objects.create(
         payment=payment,
         store_id=payment.store_id,
         account_id=payment.account_id,
         amount_minor=amount.minor,
         currency=amount.currency,
-        fee_minor=fee_minor,
         **facts,
     )
     return refund

@@ -20,8 +20,10 @@ from apps.core.tenancy import current_merchant_id
 from apps.merchants.models import Merchant
 from apps.payments.models import Payment
 from apps.refunds.models import (
+    ReasonCode,
     Refund,
     RefundRequest,
+    RefundState,
     RequestReason,
     RequestState,
     RequestTerms,
@@ -39,6 +41,16 @@ _DAY: Final = 86_400
 #: What the platform shows to the payer; our pages show the request itself.
 _REASON_THERE: Final = "顾客申请退款 Asked for by the customer"
 
+#: What a customer's reason is to the rules.
+_KIND_OF_REASON: Final = {
+    RequestReason.WRONG_AMOUNT: ReasonCode.WRONG_AMOUNT,
+    RequestReason.PAID_TWICE: ReasonCode.PAID_TWICE,
+    RequestReason.NOT_RECEIVED: ReasonCode.NOT_RECEIVED,
+    RequestReason.RETURNED: ReasonCode.RETURNED,
+    RequestReason.QUALITY: ReasonCode.QUALITY,
+    RequestReason.OTHER: ReasonCode.OTHER,
+}
+
 
 class NotAskable(Exception):
     """The shop takes no request for this payment now; ``reason`` is ``"off"``, ``"late"``, ``"open"``, ``"often"``,
@@ -47,6 +59,14 @@ class NotAskable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class RefusedByRules(Exception):
+    """The refund rules refuse what the customer asks for: ``refund`` says why, and the request stays open."""
+
+    def __init__(self, refund: Refund) -> None:
+        super().__init__(f"refund {refund.pk} refused by the rules")
+        self.refund = refund
 
 
 class NotOpen(Exception):
@@ -155,24 +175,38 @@ def withdraw_request(*, payment: Payment, now: datetime, actor: Actor) -> Refund
     return asked
 
 
-@transaction.atomic
 def accept_request(*, request_id: int, member: User, now: datetime, actor: Actor) -> RefundRequest:
-    """Make the refund that was asked for, under the rule and the member's own right.
+    """Make the refund that was asked for, under the rules and the member's own right.
 
-    Raises NotOpen, NotRefundable, OverRefund, and leaves the request open then.
+    Raises NotOpen, NotRefundable, OverRefund, RefusedByRules, and leaves the request open then.
     """
+    asked, refund = _accept(request_id=request_id, member=member, now=now, actor=actor)
+    if refund.state == RefundState.REJECTED:
+        # Raised when it is written down what the rules said.
+        raise RefusedByRules(refund)
+    return asked
+
+
+@transaction.atomic
+def _accept(
+    *, request_id: int, member: User, now: datetime, actor: Actor
+) -> tuple[RefundRequest, Refund]:
     asked = _locked(request_id)
     refund: Refund = request_refund(
         payment_id=asked.payment_id,
         amount=Money(asked.amount_minor, asked.currency),
         reason=_REASON_THERE,
+        reason_code=kind_of_reason(asked),
+        origin="receipt",
         member=member,
         actor=actor,
         now=now,
     )
+    if refund.state == RefundState.REJECTED:
+        return asked, refund
     _decide(asked, RequestState.ACCEPTED, now=now, member=member, refund=refund)
     _record(asked, "refund_request.accepted", actor=actor, now=now, refund_no=refund.refund_no)
-    return asked
+    return asked, refund
 
 
 @transaction.atomic
@@ -189,6 +223,11 @@ def decline_request(
 def forget_contact(*, request_id: int) -> None:
     """Take the customer's contact away."""
     RefundRequest.objects.filter(pk=request_id).update(contact_sealed=None, contact_masked="")
+
+
+def kind_of_reason(asked: RefundRequest) -> str:
+    """What a customer's reason is to the rules."""
+    return _KIND_OF_REASON[RequestReason(asked.reason)].value
 
 
 def _locked(request_id: int) -> RefundRequest:
@@ -242,10 +281,12 @@ __all__ = [
     "NotAskable",
     "NotOpen",
     "NotRefundable",
+    "RefusedByRules",
     "accept_request",
     "ask_for_refund",
     "decline_request",
     "forget_contact",
+    "kind_of_reason",
     "masked",
     "set_request_terms",
     "withdraw_request",

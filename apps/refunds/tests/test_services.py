@@ -343,7 +343,7 @@ class TestFourEyes:
 
 
 def test_a_rule_is_versioned_and_in_force_at_once(shop: Shop, account: PlatformAccount) -> None:
-    assert selectors.current_rule().version == 0
+    assert selectors.book_in_force(NOW).number == 0
     for version, yuan in enumerate(("500", "0"), start=1):
         rule = services.set_rule(
             threshold=Money.from_yuan(yuan),
@@ -352,6 +352,6 @@ def test_a_rule_is_versioned_and_in_force_at_once(shop: Shop, account: PlatformA
             actor=DESK,
             now=NOW,
         )
-        assert rule.version == version
+        assert rule.number == version
     payment = make_paid(shop, account, minor=100)
     assert ask(shop, payment, 1).state == RefundState.WAITING

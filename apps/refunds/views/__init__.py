@@ -1,9 +1,18 @@
-"""Refunds: the list, asking for one, following it, and the rule."""
+"""Refunds: the list, asking for one, following it, and the rules."""
 
 from apps.refunds.views.asking import refund_create
 from apps.refunds.views.refunds import refund_ask, refund_cancel, refund_detail, refund_list
 from apps.refunds.views.requests import request_answer, request_list, request_settings
-from apps.refunds.views.rules import rule_edit
+from apps.refunds.views.rules import (
+    rule_book,
+    rule_change,
+    rule_create,
+    rule_draft,
+    rule_edit,
+    rule_publish,
+    rule_version,
+)
+from apps.refunds.views.simulating import rule_simulate
 
 __all__ = [
     "refund_ask",
@@ -14,5 +23,12 @@ __all__ = [
     "request_answer",
     "request_list",
     "request_settings",
+    "rule_book",
+    "rule_change",
+    "rule_create",
+    "rule_draft",
     "rule_edit",
+    "rule_publish",
+    "rule_simulate",
+    "rule_version",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,7 +12,6 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from apps.approvals.selectors import members_who_may
@@ -25,52 +24,51 @@ from apps.payments.selectors import get_payment
 from apps.payments.services.ordering import new_number
 from apps.refunds.forms import (
     RefundForm,
+    known_reason,
     not_refundable_sentence,
     over_refund_sentence,
     read_refund_amount,
     window_sentence,
 )
-from apps.refunds.models import RefundState
+from apps.refunds.models import ReasonCode, RefundState
 from apps.refunds.selectors import (
-    current_rule,
+    Verdict,
+    assess,
     left_to_refund,
-    must_wait,
     refund_window,
     refunds_of,
-    rule_sentence,
-    weighed,
+    verdict_words,
 )
 from apps.refunds.services import NotRefundable, OverRefund, request_refund
-from apps.refunds.services.requesting import APPROVER_PERMISSION
 
 _SALT: Final = "refunds.request"
 #: A confirmation page older than this is shown again before anything is done.
 _CONFIRM_WITHIN: Final = timedelta(hours=6)
 #: What usually stands behind a refund; one click writes it.
 _USUAL_REASONS: Final = (
-    gettext_lazy("Returned goods"),
-    gettext_lazy("Wrong amount"),
-    gettext_lazy("Paid twice"),
-    gettext_lazy("Ordered by mistake"),
-    gettext_lazy("Out of stock"),
+    ReasonCode.RETURNED,
+    ReasonCode.WRONG_AMOUNT,
+    ReasonCode.PAID_TWICE,
+    ReasonCode.MISTAKE,
+    ReasonCode.OUT_OF_STOCK,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a confirmation page repeats, signed into its form. ``waits``: what the page said would happen."""
+    """What a confirmation page repeats, signed into its form. ``outcome``: what the page said would happen."""
 
     refund_no: str
     payment_id: int
     member_id: int
     amount_minor: int
     reason: str
-    waits: bool
+    reason_code: str
+    outcome: str
 
     def signed(self) -> str:
         """The form's one hidden value."""
-        fields = [self.refund_no, self.payment_id, self.member_id]
-        return signing.dumps([*fields, self.amount_minor, self.reason, self.waits], salt=_SALT)
+        return signing.dumps(list(astuple(self)), salt=_SALT)
 
 
 def _read_asked(request: MerchantRequest, payment: Payment) -> tuple[_Asked | None, bool]:
@@ -83,34 +81,48 @@ def _read_asked(request: MerchantRequest, payment: Payment) -> tuple[_Asked | No
         fields, fresh = signing.loads(token, salt=_SALT), False
     except signing.BadSignature:
         return None, False
+    if len(fields) != len(_Asked.__dataclass_fields__):
+        # A page of the version before this one.
+        return None, False
     asked = _Asked(*fields)
     if asked.payment_id != payment.pk or asked.member_id != request.member.pk:
         return None, False
     return asked, fresh
 
 
-def _approvers(request: MerchantRequest, payment: Payment) -> list[str]:
+def _verdict(
+    request: MerchantRequest, payment: Payment, amount: Money, reason_code: str
+) -> Verdict:
+    return assess(payment, amount, member_id=request.member.pk, reason=reason_code, now=clock.now())
+
+
+def _approvers(request: MerchantRequest, payment: Payment, permission: str) -> list[str]:
     """The names of those who could confirm this member's refund."""
     members = members_who_may(
-        permission=APPROVER_PERMISSION, store_id=payment.store_id, besides=request.member.pk
+        permission=permission, store_id=payment.store_id, besides=request.member.pk
     )
     return [member.user.display_name for member in members]
 
 
-def _says(request: MerchantRequest, payment: Payment, text: str) -> dict[str, Any]:
-    """What the rule says about the amount in the field, as the live line shows it."""
+def _says(
+    request: MerchantRequest, payment: Payment, text: str, reason_code: str = ""
+) -> dict[str, Any]:
+    """What the rules say about the amount in the field, as the live line shows it."""
     try:
         amount = read_refund_amount(text, left=left_to_refund(payment))
     except ValidationError as error:
         return {"problem": error.messages[0]}
-    rule = current_rule()
-    total = weighed(payment, amount)
-    waits = must_wait(rule, total)
+    verdict = _verdict(request, payment, amount, reason_code)
+    outcome = verdict.outcome
+    approvers = _approvers(request, payment, outcome.permission) if verdict.waits else []
     return {
         "amount": amount,
-        "waits": waits,
-        "sentence": rule_sentence(rule, total),
-        "approvers": _approvers(request, payment) if waits else [],
+        "code": verdict.code,
+        "waits": verdict.waits,
+        "refuses": outcome.refuses,
+        "sentence": verdict_words(verdict),
+        "approvers": approvers,
+        "too_few": len(approvers) < outcome.confirmations,
     }
 
 
@@ -133,7 +145,12 @@ def _render_form(
         # A wrong amount has its sentence at the field already.
         "says": {}
         if form["amount"].errors
-        else _says(request, payment, str(form["amount"].value() or "")),
+        else _says(
+            request,
+            payment,
+            str(form["amount"].value() or ""),
+            known_reason(form["reason_code"].value()),
+        ),
         "usual_reasons": _USUAL_REASONS,
         "note": note,
     }
@@ -144,21 +161,29 @@ def _render_form(
 
 
 def _render_confirm(
-    request: MerchantRequest, payment: Payment, *, amount: Money, reason: str, note: str = ""
+    request: MerchantRequest,
+    payment: Payment,
+    *,
+    amount: Money,
+    reason: str,
+    reason_code: str,
+    note: str = "",
 ) -> HttpResponse:
-    says = _says(request, payment, amount.to_yuan())
+    says = _says(request, payment, amount.to_yuan(), reason_code)
     asked = _Asked(
         new_number("R", clock.now()),
         payment.pk,
         request.member.pk,
         amount.minor,
         reason,
-        bool(says.get("waits")),
+        reason_code,
+        str(says.get("code", "")),
     )
     context = {
         "payment": payment,
         "amount": amount,
         "reason": reason,
+        "kind_of_reason": ReasonCode(reason_code).label if reason_code else "",
         "says": says,
         "left_after": left_to_refund(payment) - amount,
         "asked": asked.signed(),
@@ -167,9 +192,14 @@ def _render_confirm(
     return render(request, "refunds/refund_confirm.html", context)
 
 
-def _typed(payment: Payment, amount: Money, reason: str) -> RefundForm:
+def _typed(payment: Payment, asked: _Asked) -> RefundForm:
     """The form again, with what stood on the confirmation page."""
-    data = {"amount": amount.to_yuan(), "reason": reason}
+    amount = Money(asked.amount_minor, payment.currency)
+    data = {
+        "amount": amount.to_yuan(),
+        "reason": asked.reason,
+        "reason_code": asked.reason_code,
+    }
     return RefundForm(data, left=left_to_refund(payment), initial={})
 
 
@@ -182,39 +212,66 @@ def _confirmed(request: MerchantRequest, payment: Payment) -> HttpResponse:
         return _render_form(request, payment, form, note=note)
     amount = Money(asked.amount_minor, payment.currency)
     if "change" in request.POST:
-        initial = {"amount": amount.to_yuan(), "reason": asked.reason}
+        initial = {
+            "amount": amount.to_yuan(),
+            "reason": asked.reason,
+            "reason_code": asked.reason_code,
+        }
         form = RefundForm(left=left_to_refund(payment), initial=initial)
         return _render_form(request, payment, form)
     done = next((row for row in refunds_of(payment) if row.refund_no == asked.refund_no), None)
-    waits = must_wait(current_rule(), weighed(payment, amount))
-    if done is None and amount <= left_to_refund(payment) and (not fresh or waits != asked.waits):
-        note = _("What follows has changed since this page was opened. Please read it again.")
-        return _render_confirm(request, payment, amount=amount, reason=asked.reason, note=note)
+    if done is None and amount <= left_to_refund(payment):
+        verdict = _verdict(request, payment, amount, asked.reason_code)
+        if verdict.outcome.refuses:
+            return _refused(request, payment, _typed(payment, asked), verdict)
+        if not fresh or verdict.code != asked.outcome:
+            note = _("What follows has changed since this page was opened. Please read it again.")
+            return _render_confirm(
+                request,
+                payment,
+                amount=amount,
+                reason=asked.reason,
+                reason_code=asked.reason_code,
+                note=note,
+            )
     try:
         refund = request_refund(
             payment_id=payment.pk,
             amount=amount,
             reason=asked.reason,
+            reason_code=asked.reason_code,
             member=request.member,
             actor=request.actor(),
             now=clock.now(),
             refund_no=asked.refund_no,
         )
     except OverRefund as refused:
-        form = _typed(payment, amount, asked.reason)
+        form = _typed(payment, asked)
         form.is_valid()
         if "amount" not in form.errors:
             form.add_error("amount", over_refund_sentence(refused.left))
         return _render_form(request, payment, form)
     except NotRefundable as refused:
-        form = _typed(payment, amount, asked.reason)
+        form = _typed(payment, asked)
         form.add_error(None, not_refundable_sentence(refused))
         return _render_form(request, payment, form)
-    if refund.state == RefundState.WAITING:
+    if refund.state == RefundState.REJECTED:
+        messages.error(request, _("The refund rules refuse it. Nothing was sent."))
+    elif refund.state == RefundState.WAITING:
         messages.success(request, _("Asked for. Another member must confirm before it is sent."))
     else:
         messages.success(request, _("The refund is on its way to the platform."))
     return redirect("refunds:refund_detail", request.merchant.slug, refund.pk)
+
+
+def _refused(
+    request: MerchantRequest, payment: Payment, form: RefundForm, verdict: Verdict
+) -> HttpResponse:
+    """The form again: the rules refuse what was typed, so there is nothing to confirm."""
+    form.is_valid()
+    words = _("The refund rules refuse it. %(why)s") % {"why": verdict_words(verdict)}
+    form.add_error(None, words)
+    return _render_form(request, payment, form)
 
 
 def _new_form(payment: Payment, amount: str = "") -> RefundForm:
@@ -232,7 +289,8 @@ def refund_create(request: MerchantRequest, payment_id: int) -> HttpResponse:
     if request.method != "POST":
         amount = request.GET.get("amount", "")[:32]
         if wants_fragment(request):
-            says = _says(request, payment, amount)
+            kind = known_reason(request.GET.get("reason_code"))
+            says = _says(request, payment, amount, kind)
             return render_page(
                 request, "refunds/refund_create.html", {"says": says}, partial="says"
             )
@@ -245,4 +303,13 @@ def refund_create(request: MerchantRequest, payment_id: int) -> HttpResponse:
     if not form.is_valid():
         return _render_form(request, payment, form)
     data = form.cleaned_data
-    return _render_confirm(request, payment, amount=data["amount"], reason=data["reason"])
+    verdict = _verdict(request, payment, data["amount"], data["reason_code"])
+    if verdict.outcome.refuses:
+        return _refused(request, payment, form, verdict)
+    return _render_confirm(
+        request,
+        payment,
+        amount=data["amount"],
+        reason=data["reason"],
+        reason_code=data["reason_code"],
+    )

@@ -17,6 +17,7 @@ from apps.merchants.selectors import list_stores
 from apps.refunds.forms import RefundFilterForm
 from apps.refunds.models import RESERVING, UNDER_WAY, Refund, RefundState
 from apps.refunds.path import path_of
+from apps.refunds.rulefacts import ANY_APPROVER
 from apps.refunds.selectors import (
     RefundFilters,
     answer_of,
@@ -27,7 +28,6 @@ from apps.refunds.selectors import (
     rule_of,
 )
 from apps.refunds.services import NotRefundable, cancel_refund, refresh_refund
-from apps.refunds.services.requesting import APPROVER_PERMISSION
 
 
 def _refund_or_404(refund_id: int) -> Refund:
@@ -83,16 +83,17 @@ def refund_detail(request: MerchantRequest, refund_id: int) -> HttpResponse:
     decisions = decisions_of(refund.approval_id) if refund.approval_id else []
     waiting = refund.state == RefundState.WAITING
     under_way = refund.state in UNDER_WAY
+    permission = refund.approval.permission if refund.approval else ANY_APPROVER
     may_decide = (
         waiting
-        and APPROVER_PERMISSION in request.permissions
+        and permission in request.permissions
         and refund.requested_by_id != request.member.pk
         and all(row.member_id != request.member.pk for row in decisions)
     )
     approvers = []
     if waiting and not may_decide and refund.requested_by_id is not None:
         members = members_who_may(
-            permission=APPROVER_PERMISSION,
+            permission=permission,
             store_id=refund.store_id,
             besides=refund.requested_by_id,
         )
@@ -108,6 +109,7 @@ def refund_detail(request: MerchantRequest, refund_id: int) -> HttpResponse:
         "approvers": approvers,
         "may_cancel": waiting and refund.approval_id is not None and may_request,
         "may_ask": under_way and refund.sent_at is not None and may_request,
+        "may_rule": refund.rule_version is not None and "rules.manage" in request.permissions,
         "may_again": refund.state not in RESERVING and may_request,
     }
     return render_page(request, "refunds/refund_detail.html", context, partial="refund")

@@ -20,24 +20,25 @@ from apps.refunds.forms import (
 from apps.refunds.models import RefundRequest, RefundState, RequestState
 from apps.refunds.selectors import (
     answered_requests,
+    assess,
     contact_of,
-    current_rule,
     get_request,
     left_to_refund,
-    must_wait,
     open_requests,
     request_terms,
-    rule_sentence,
-    weighed,
+    rule_of,
+    verdict_words,
 )
 from apps.refunds.services import (
     NotOpen,
     NotRefundable,
     OverRefund,
+    RefusedByRules,
     accept_request,
     decline_request,
     set_request_terms,
 )
+from apps.refunds.services.requests import kind_of_reason
 
 
 @merchant_view("refunds.view")
@@ -79,6 +80,9 @@ def request_answer(request: MerchantRequest, refund_request_id: int) -> HttpResp
         messages.info(request, _("This request was answered or withdrawn meanwhile."))
     except OverRefund as refused:
         return _show(request, asked, form, note=over_refund_sentence(refused.left), status=409)
+    except RefusedByRules as refused:
+        note = _("The refund rules refuse it. %(why)s") % {"why": rule_of(refused.refund)}
+        return _show(request, asked, form, note=note, status=409)
     except NotRefundable as refused:
         note = not_refundable_sentence(refused)
         return _show(request, asked, form, note=note, status=409)
@@ -105,15 +109,23 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     amount = Money(asked.amount_minor, asked.currency)
-    total, rule = weighed(asked.payment, amount), current_rule()
+    verdict = assess(
+        asked.payment,
+        amount,
+        member_id=request.member.pk,
+        reason=kind_of_reason(asked),
+        origin="receipt",
+        now=clock.now(),
+    )
     context = {
         "asked": asked,
         "payment": asked.payment,
         "left": left_to_refund(asked.payment),
         "contact": contact_of(asked),
         "open": asked.state == RequestState.ASKED,
-        "waits": must_wait(rule, total),
-        "sentence": rule_sentence(rule, total),
+        "waits": verdict.waits,
+        "refuses": verdict.outcome.refuses,
+        "sentence": verdict_words(verdict),
         "form": form,
         "note": note,
     }

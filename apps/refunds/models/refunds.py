@@ -1,4 +1,4 @@
-"""Refunds and the rule that says when a second person must confirm one."""
+"""Refunds, and customers who ask for them."""
 
 from __future__ import annotations
 
@@ -49,27 +49,17 @@ UNDER_WAY = (
 RESERVING = (RefundState.WAITING, *UNDER_WAY, RefundState.SUCCEEDED)
 
 
-class RefundRule(MerchantScoped):
-    """One version of the merchant's rule: at or below the threshold at once, above it with confirmation."""
+class ReasonCode(models.TextChoices):
+    """The kind of reason that a refund has, by which rules may go; the words beside it are the member's own."""
 
-    version = models.IntegerField()
-    threshold_minor = models.BigIntegerField()
-    confirmations = models.IntegerField(default=1)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
-    )
-    created_at = models.DateTimeField()
-
-    class Meta:
-        base_manager_name = "objects"
-        constraints = [
-            models.UniqueConstraint(fields=["merchant_id", "id"], name="refunds_rule_wall"),
-            models.UniqueConstraint(fields=["merchant_id", "version"], name="refunds_rule_version"),
-            models.CheckConstraint(
-                condition=models.Q(threshold_minor__gte=0, confirmations__gte=1),
-                name="refunds_rule_sane",
-            ),
-        ]
+    RETURNED = "returned", _("Returned goods")
+    WRONG_AMOUNT = "wrong_amount", _("Wrong amount")
+    PAID_TWICE = "paid_twice", _("Paid twice")
+    MISTAKE = "mistake", _("Ordered by mistake")
+    OUT_OF_STOCK = "out_of_stock", _("Out of stock")
+    NOT_RECEIVED = "not_received", _("Not received")
+    QUALITY = "quality", _("Something was wrong with it")
+    OTHER = "other", _("Another reason")
 
 
 class Refund(MerchantScoped):
@@ -97,6 +87,8 @@ class Refund(MerchantScoped):
     currency = models.CharField(max_length=3, default="CNY")
     fee_minor = models.BigIntegerField(default=0)
     reason = models.CharField(max_length=80)
+    #: "" where nobody asked here for it, or before kinds of reasons were asked for.
+    reason_code = models.CharField(max_length=16, choices=ReasonCode, default="", db_default="")
     state = models.CharField(max_length=12, choices=RefundState)
     #: Made by the portal itself, without anybody's asking: the second payment of an order.
     is_automatic = models.BooleanField(default=False)
@@ -105,8 +97,9 @@ class Refund(MerchantScoped):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
     )
     approval = ScopedForeignKey(Approval, null=True)
+    #: The number of the rule book that decided, 0 for the portal's own; see ``RefundDecision``.
     rule_version = models.IntegerField(null=True)
-    #: What the rule weighed, in fen: this refund and those of the same payment that were asked for before it.
+    #: What the rules weighed, in fen: this refund and those of the same payment that were asked for before it.
     weighed_minor = models.BigIntegerField(default=0)
     code_text = models.CharField(max_length=64, default="")
     message = models.CharField(max_length=300, default="")

@@ -1,14 +1,13 @@
-"""The rule in force and refunds to look at."""
+"""Refunds to look at, and customers' requests for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 
 from apps.core import clock, keyset
 from apps.core.encryption import unseal
@@ -22,14 +21,10 @@ from apps.platforms.wording import own_words
 from apps.refunds.models import (
     Refund,
     RefundRequest,
-    RefundRule,
     RefundState,
     RequestState,
     RequestTerms,
 )
-
-#: What holds until a merchant writes its own rule: ¥200.00, one confirmation.
-DEFAULT_THRESHOLD: Final = Money(20_000)
 
 #: What the list's state filter offers, and the states behind each word.
 STATE_GROUPS: Final[Mapping[str, tuple[RefundState, ...]]] = {
@@ -54,49 +49,6 @@ class RefundFilters:
 
     state: str = ""
     store_id: int | None = None
-
-
-def default_rule() -> RefundRule:
-    """What holds until a merchant writes its own rule: version 0, never stored."""
-    return RefundRule(version=0, threshold_minor=DEFAULT_THRESHOLD.minor, confirmations=1)
-
-
-def current_rule() -> RefundRule:
-    """The rule in force: the latest version, or the unsaved default (version 0)."""
-    latest = RefundRule.objects.order_by("-version").first()
-    return latest or default_rule()
-
-
-def weighed(payment: Payment, amount: Money) -> Money:
-    """What the rule weighs: the amount and all that was asked for of the same payment before, so that splitting a refund
-    does not get around the threshold."""
-    return Money(payment.refund_reserved_minor + amount.minor, payment.currency)
-
-
-def must_wait(rule: RefundRule, total: Money) -> bool:
-    """Whether another member must confirm; ``total`` is what ``weighed`` gives."""
-    return total.minor > rule.threshold_minor
-
-
-def rule_sentence(rule: RefundRule, total: Money) -> str:
-    """What the rule says about refunds of one payment that come to ``total``, in the reader's language."""
-    words = {
-        "threshold": Money(rule.threshold_minor, total.currency).display(),
-        "count": rule.confirmations,
-    }
-    if not must_wait(rule, total):
-        return _("Up to %(threshold)s in all for one payment: sent at once.") % words
-    if rule.confirmations == 1:
-        return (
-            _("Over %(threshold)s in all for one payment: another authorised member must confirm.")
-            % words
-        )
-    return (
-        _(
-            "Over %(threshold)s in all for one payment: %(count)s other authorised members must confirm."
-        )
-        % words
-    )
 
 
 def refund_by_no(*, refund_no: str, account_id: int) -> Refund | None:
@@ -141,32 +93,6 @@ def refunds_of(payment: Payment) -> list[Refund]:
 def left_to_refund(payment: Payment) -> Money:
     """What is neither refunded nor reserved."""
     return Money(payment.amount_minor - payment.refund_reserved_minor, payment.currency)
-
-
-def rule_history() -> list[RefundRule]:
-    """All versions of the rule that the merchant wrote, newest first."""
-    return list(RefundRule.objects.select_related("created_by").order_by("-version"))
-
-
-def rules_of(refunds: Iterable[Refund]) -> dict[int, str]:
-    """What the rule of its day said about each refund, by its id, in the reader's language; "" for one that began elsewhere."""
-    refunds = list(refunds)
-    versions = {refund.rule_version for refund in refunds if refund.rule_version}
-    known = {rule.version: rule for rule in RefundRule.objects.filter(version__in=versions)}
-    return {
-        refund.pk: ""
-        if refund.rule_version is None
-        else rule_sentence(
-            known.get(refund.rule_version) or default_rule(),
-            Money(refund.weighed_minor, refund.currency),
-        )
-        for refund in refunds
-    }
-
-
-def rule_of(refund: Refund) -> str:
-    """``rules_of`` one refund."""
-    return rules_of([refund])[refund.pk]
 
 
 def answer_of(refund: Refund) -> Promise | str:

@@ -1,4 +1,4 @@
-"""Forms of refunds: asking for one, narrowing the list, changing the rule."""
+"""Forms of refunds: asking for one, narrowing the list, customers' requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.core.money import Money
 from apps.core.names import named, one_line
 from apps.merchants.models import Store
 from apps.qrcodes.forms import read_amount
-from apps.refunds.models import RequestReason
+from apps.refunds.models import ReasonCode, RequestReason
 from apps.refunds.services import NotRefundable, PastWindow
 
 REASON_LENGTH: Final = 80
@@ -60,6 +60,11 @@ def read_refund_amount(text: str, *, left: Money) -> Money:
     return amount
 
 
+def known_reason(text: object) -> str:
+    """The kind of reason that an address or a form names; "" where it is none."""
+    return str(text) if text in ReasonCode.values else ""
+
+
 class RefundForm(forms.Form):
     """How much goes back, and why."""
 
@@ -68,6 +73,12 @@ class RefundForm(forms.Form):
         max_length=32,
         error_messages={"required": _("Enter the amount to refund.")},
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+    reason_code = forms.ChoiceField(
+        label=_("Kind of reason"),
+        required=False,
+        choices=[("", _("Choose one, if one fits")), *ReasonCode.choices],
+        help_text=_("The refund rules may go by it."),
     )
     reason = forms.CharField(
         label=_("Reason"),
@@ -116,32 +127,6 @@ class RefundFilterForm(forms.Form):
             ("", gettext("All stores")),
             *((store.pk, named(store)) for store in stores),
         ]
-
-
-class RuleForm(forms.Form):
-    """The rule's threshold. ``version`` is the version that the writer had before the eyes."""
-
-    version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
-    threshold = forms.CharField(
-        label=_("Sent at once up to, in yuan"),
-        max_length=32,
-        help_text=_("Above it another member must confirm. With 0.00 every refund is confirmed."),
-        error_messages={"required": _("Enter an amount; 0.00 is possible.")},
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
-    )
-
-    def clean_threshold(self) -> Money:
-        """The threshold, zero or more."""
-        try:
-            return read_amount(str(self.cleaned_data["threshold"]))
-        except ValidationError as error:
-            if error.code == "zero":
-                return Money(0)
-            if error.code == "negative":
-                raise ValidationError(
-                    gettext("The threshold cannot be negative."), code="negative"
-                ) from error
-            raise
 
 
 class RequestForm(forms.Form):
