@@ -17,6 +17,7 @@ from apps.merchants.models import Role
 from apps.platforms.models import PlatformChoice
 from apps.qrcodes.models import ScenarioKind
 from apps.refunds.models import ReasonCode
+from apps.refunds.rulefacts import FACTS
 
 OUTCOME_WORDS: Final[Mapping[str, str | Promise]] = {
     "at_once": gettext_lazy("sent at once"),
@@ -189,18 +190,24 @@ _SPANS: Final = {"amount": _amount, "total": _total, "share": _share, "age": _ag
 def _words(name: str, words: frozenset[str], stores: Mapping[str, str]) -> str:
     """A set of words as a phrase; those of a kind that is gone are left as they are."""
     labels: Mapping[str, str | Promise] = word_choices(name, stores)
-    either = pgettext("between the last two of a choice", " or ").join(
+    chosen = [
         str(labels.get(word, word))
         for word in (*labels, *sorted(words - labels.keys()))
         if word in words
+    ]
+    if name == "origin":
+        chosen = [text[:1].lower() + text[1:] for text in chosen]
+    between = (
+        _("” or “") if name == "reason" else pgettext("between the last two of a choice", " or ")
     )
+    either = between.join(chosen)
     return {
-        "store": _("store: %(either)s"),
-        "code": _("paid by: %(either)s"),
+        "store": _("at %(either)s"),
+        "code": _("paid through %(either)s"),
         "platform": _("on %(either)s"),
-        "asker": _("asked for by: %(either)s"),
-        "reason": _("reason: %(either)s"),
-        "origin": _("asked for: %(either)s"),
+        "asker": _("asked for by %(either)s"),
+        "reason": _("for the reason “%(either)s”"),
+        "origin": _("asked for %(either)s"),
     }[name] % {"either": either}
 
 
@@ -219,17 +226,17 @@ def word_choices(name: str, stores: Mapping[str, str]) -> dict[str, str | Promis
     return {"member": _("By a member"), "receipt": _("By the customer on the receipt")}
 
 
+def _spans(name: str, spans: Sequence[Span]) -> str:
+    if name == "minute":
+        return _time(spans)
+    return _SPANS[name](spans[0]) if name in _SPANS else _counted(name, spans[0])
+
+
 def rule_when(rule: Rule, stores: Mapping[str, str]) -> str:
     """A rule's conditions as one phrase that begins a sentence."""
-    parts = [
-        _time(spans)
-        if name == "minute"
-        else _SPANS[name](spans[0])
-        if name in _SPANS
-        else _counted(name, spans[0])
-        for name, spans in rule.spans.items()
-    ]
-    parts += [_words(name, words, stores) for name, words in rule.words.items()]
+    # In one order, whatever order the database keeps the keys in.
+    parts = [_spans(name, rule.spans[name]) for name in FACTS if name in rule.spans]
+    parts += [_words(name, rule.words[name], stores) for name in FACTS if name in rule.words]
     return capfirst(pgettext("between conditions", ", ").join(parts)) or _("Every refund")
 
 

@@ -266,8 +266,12 @@ def make_living_codes(stores: list[Store], *, actor: Actor, now: datetime) -> No
 
 
 def write_rule(owner: User, *, actor: Actor, now: datetime) -> None:
-    """Refunds up to ¥200 at once, above with a confirmation; and a draft that says more, to be tried."""
+    """Refunds up to ¥200 at once, above with a confirmation."""
     set_rule(threshold=Money(20_000), confirmations=1, member=owner, actor=actor, now=now)
+
+
+def draft_rules(owner: User, *, actor: Actor, now: datetime) -> None:
+    """A draft of refund rules that say more, to be tried on the demo's history."""
     rules = [
         {"when": {"total": {"over": 50_000}}, "outcome": "one_finance"},
         {"when": {"asker_sum_1": {"over": 20_000}, "asker": {"is": ["cashier"]}}, "outcome": "one"},

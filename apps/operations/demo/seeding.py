@@ -149,6 +149,7 @@ def seed(
     owner = Actor(users["owner"].email, users["owner"].pk)
     with enter_scope(Scope(merchant.pk)):
         people.write_rule(users["owner"], actor=owner, now=now - timedelta(days=90))
+        people.draft_rules(users["owner"], actor=owner, now=now)
         accounts = people.connect_to_simulator(control, store=stores[0], actor=owner, now=now)
         sign(accounts, owner=users["owner"], actor=owner, now=now)
         made = people.make_codes(stores, actor=owner, now=now)

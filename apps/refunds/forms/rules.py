@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import CHINA, EARLIEST, LATEST
@@ -99,7 +99,7 @@ class RuleForm(forms.Form):
         required=False,
         choices=[("days", _("days")), ("hours", _("hours")), ("minutes", _("minutes"))],
     )
-    time_from = _time_field(_("From"))
+    time_from = _time_field(pgettext_lazy("time of day", "From"))
     time_until = _time_field(_("Until"))
     payer_count_over = _count_field(_("More refunds than"))
     payer_sum_over = _amount_field(_("Together over, in yuan"))

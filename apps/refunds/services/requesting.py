@@ -181,7 +181,7 @@ def request_refund(
         rule=verdict.rule_number,
     )
     if refuses:
-        record_step(refund, "refund.rejected", actor=actor, now=now, reason=REFUSED_BY_RULES)
+        record_step(refund, "refund.rejected", actor=actor, now=now)
     elif waits and member is not None:
         refund.approval = request_approval(
             subject_kind="refund",

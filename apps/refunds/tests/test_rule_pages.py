@@ -114,15 +114,15 @@ class TestReading:
         }
         content = {"rules": [{"when": when, "outcome": "refuse"}], "otherwise": "at_once"}
         with translation.override("en"):
-            line = rulewords.lines(refund_book(content), {"5": "First store"})[0]
-        assert line.sentence == (
-            "Over ¥500.00 and up to ¥1,000.00 in all for one payment, up to ¥1.00 at a time, "
+            sentence = rulewords.lines(refund_book(content), {"5": "First store"})[0].sentence
+        assert sentence == (
+            "Up to ¥1.00 at a time, over ¥500.00 and up to ¥1,000.00 in all for one payment, "
             "over 12.5 % of the payment in all, more than 90 minutes and up to 7 days after it was paid, "
             "between 22:00 and 06:00, more than 3 refunds for the same payer within 7 days, "
-            "refunds of more than ¥1.00 together asked for by the same member within 24 hours, "
-            "more than 9 refunds in the same store within 24 hours, store: First store or No store, "
-            "paid by: Table, on WeChat Pay or Alipay, asked for by: Cashier, "
-            "reason: Something was wrong with it, asked for: By the customer on the receipt: refused."
+            "more than 9 refunds in the same store within 24 hours, "
+            "refunds of more than ¥1.00 together asked for by the same member within 24 hours, at First store or No store, "
+            "paid through Table, on WeChat Pay or Alipay, asked for by Cashier, "
+            "for the reason “Something was wrong with it”, asked for by the customer on the receipt: refused."
         )
 
 
@@ -402,7 +402,7 @@ class TestAsking:
         owner.post(url("rule_publish", shop), {"revision": revision_of(shop)})
         page = f"{url('refund_create', shop, payment.pk)}?amount=20&reason_code=quality"
         says = owner.get(page, headers={"HX-Request": "true"}).content.decode()
-        assert "reason: Something was wrong with it: refused." in says
+        assert "for the reason “Something was wrong with it”: refused." in says
         form = {"amount": "20", "reason": "x", "reason_code": "quality"}
         response = owner.post(url("refund_create", shop, payment.pk), form)
         assert response.status_code == 422

@@ -255,14 +255,53 @@ def _rule(
         "number": number,
         "refund": refund,
         "problems": problems,
-        "counted": [
-            (_("For the same payer"), "payer", True),
-            (_("Asked for by the same member"), "asker", True),
-            (_("In the same store, within 24 hours"), "store", False),
-        ],
+        "groups": _groups(form),
     }
     status = 422 if form.errors or problems else 200
     return render(request, "refunds/rule_form.html", context, status=status)
+
+
+def _groups(form: RuleForm) -> list[dict[str, Any]]:
+    """The conditions by what they are about; those that are filled in or wrong stand open."""
+    counted = _("This refund is counted in; what was refused, withdrawn or failed is not.")
+    groups = [
+        (
+            _("In all for one payment, earlier refunds of it counted in"),
+            ("total_over", "total_up_to"),
+            "",
+        ),
+        (_("This one refund"), ("amount_over", "amount_up_to"), ""),
+        (_("Share of the payment in all"), ("share_over", "share_up_to"), ""),
+        (_("How long after it was paid"), ("age_over", "age_up_to", "age_unit"), ""),
+        (
+            _("Time of day in China"),
+            ("time_from", "time_until"),
+            _("From 22:00 until 06:00 goes past midnight."),
+        ),
+        (
+            _("For the same payer"),
+            ("payer_count_over", "payer_sum_over", "payer_days"),
+            counted,
+        ),
+        (
+            _("Asked for by the same member"),
+            ("asker_count_over", "asker_sum_over", "asker_days"),
+            counted,
+        ),
+        (_("In the same store, within 24 hours"), ("store_count_over", "store_sum_over"), counted),
+    ]
+    return [
+        {
+            "label": label,
+            "fields": [form[name] for name in names],
+            "hint": hint,
+            # The total is what most rules go by.
+            "open": names[0] == "total_over"
+            or any(form[name].errors for name in names)
+            or any(form[name].value() for name in names[:2]),
+        }
+        for label, names, hint in groups
+    ]
 
 
 def _new_problems(before: Book, after: Book, place: int, stores: dict[str, str]) -> list[str]:

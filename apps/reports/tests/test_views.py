@@ -99,7 +99,7 @@ class TestQueries:
             ("transactions/", {}, 12),
             ("transactions/", {"q": "P2026"}, 15),
             ("transactions/sums/", {}, 12),
-            ("orders/{order}/", {}, 11),
+            ("orders/{order}/", {}, 12),
             ("exports/", {}, 12),
         ],
     )

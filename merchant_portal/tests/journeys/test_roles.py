@@ -30,6 +30,7 @@ CASHIER_MAY_NOT = (
     "exports/transactions.csv",
     "audit/",
     "refunds/rule/",
+    "refunds/rules/",
 )
 AUDITOR_MAY = (
     *("", "transactions/", "codes/", "refunds/", "terminals/"),
@@ -82,7 +83,7 @@ def test_an_auditor_reads_and_cannot_write(shop: Shop, open_code: Code, auditor:
     page.goto(shop.url(f"codes/{open_code.pk}/"))
     token = page.context.cookies()
     csrf = next(cookie["value"] for cookie in token if cookie["name"] == "csrftoken")
-    for path in (f"codes/{open_code.pk}/pause/", "team/invite/", "refunds/rule/"):
+    for path in (f"codes/{open_code.pk}/pause/", "team/invite/", "refunds/rules/draft/"):
         answer = page.request.post(
             shop.url(path),
             form={"csrfmiddlewaretoken": csrf, "email": "x@journey.example", "threshold": "1"},
