@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -89,10 +88,10 @@ def _job_or_404(request: MerchantRequest, job_id: int) -> PrintJob:
 
 
 def _own_or_404(request: MerchantRequest, job_id: int) -> PrintJob:
-    """A job that the member may end: his own, or any for who manages codes."""
+    """A job that the member may end: his own, or any for who manages codes. Raises Http404."""
     job = _job_or_404(request, job_id)
     if job.made_by_id != request.member.pk and "codes.manage" not in request.permissions:
-        raise PermissionDenied
+        raise Http404
     return job
 
 
@@ -121,6 +120,7 @@ def print_detail(request: MerchantRequest, job_id: int) -> HttpResponse:
         "job": job,
         "total": len(job.code_ids),
         "under_way": job.state == PrintState.RUNNING,
+        "may_end": job.made_by_id == request.member.pk or "codes.manage" in request.permissions,
         "left": left,
         "format": format_name(form),
         "piece": form.piece,
