@@ -322,8 +322,9 @@ def test_a_display_on_the_wall(
     expect(wall.locator("[data-paid]").first).to_contain_text("¥1***.50")
     assert "1,234.50" not in wall.content()
     assert "1234.50" not in wall.content()
+    owner.locator("[data-wall] a[data-confirm]").first.click()
     with owner.expect_navigation():
-        owner.locator("[data-wall] form button").first.click()
+        owner.locator("[data-confirm-body] button[type=submit]").first.click()
     # The screen finds out by itself, and says it calmly.
     expect(wall.get_by_test_id("wall-over")).to_be_visible()
     assert guest.page.request.get(link).status == 404

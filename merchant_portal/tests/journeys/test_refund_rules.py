@@ -26,7 +26,7 @@ def test_an_owner_writes_rules_while_a_cashier_refunds(
     page.locator('a[href*="/rules/draft/new/?refund="]').click()
     expect(page.locator('[name="total_over"]')).to_have_value("29.99")
     page.locator('[name="outcome"][value="refuse"]').check()
-    page.locator('[name="total_over"]').fill("60")
+    page.locator('[name="total_over"]').fill("90000")
     page.locator('[name="note"]').fill("先问店主")
     with page.expect_navigation():
         page.locator(".rule-form button[type=submit]").click()
@@ -40,10 +40,8 @@ def test_an_owner_writes_rules_while_a_cashier_refunds(
         page.locator(".rule-form button[type=submit]").click()
     # Now the refund of the morning shows, with a link.
     page.goto(shop.url("refunds/rules/draft/simulate/"))
-    expect(page.locator(".rule-change")).to_have_count(1)
-    expect(page.locator(".rule-change a").first).to_have_attribute(
-        "href", past.removeprefix(portal.address)
-    )
+    mine = page.locator(f'.rule-change a[href="{past.removeprefix(portal.address)}"]')
+    expect(mine).to_have_count(1)
     page.goto(shop.url("refunds/rules/draft/publish/"))
     page.locator('[name="day"]').fill("2020-01-01")
     with page.expect_navigation():
