@@ -47,7 +47,7 @@ _COLUMNS: Final[Mapping[str, frozenset[str]]] = {
 class Flaw:
     """What is wrong in a row: its line (of a file, or the part of a range; 0 for the whole), the field, why, and what stood there.
 
-    ``refusals.flaw_sentence`` puts it in words.
+    ``bulkwords.flaw_sentence`` puts it in words.
     """
 
     line: int

@@ -19,7 +19,7 @@ from apps.qrcodes.batches import (
     Flaw,
 )
 from apps.qrcodes.models import ActKind, CodeAct, PrintJob
-from apps.qrcodes.printing import missing_words
+from apps.qrcodes.printing import missing_words, too_long_words
 from apps.qrcodes.services import FINAL
 from apps.qrcodes.wording import terms_sentence
 
@@ -143,9 +143,7 @@ def flaw_sentence(flaw: Flaw) -> str:
         case _field, "unprintable":
             return missing_words(value.split())
         case _field, "too_long_to_print":
-            return _("“%(text)s” is too long to be printed readably. Shorten the name.") % {
-                "text": value
-            }
+            return too_long_words(value)
         case _other:
             return terms_sentence(flaw.field, flaw.reason)
 
@@ -278,9 +276,7 @@ def _undrawn(why: str, facts: Mapping[str, str]) -> str:
         case "unprintable":
             return missing_words(facts["characters"])
         case "too_long":
-            return _("“%(text)s” is too long to be printed readably. Shorten the name.") % {
-                "text": facts["text"]
-            }
+            return too_long_words(facts["text"])
         case "would_not_scan":
             return _(
                 "In this design and size it would not scan reliably. Its studio page shows why; take another design or a larger format."

@@ -407,7 +407,7 @@ class PrintState(models.TextChoices):
 class PrintJob(MerchantScoped):
     """Files for a print shop. ``code_ids`` in the order of printing; ``done`` of them are drawn, those in ``problems`` are not.
 
-    ``problems`` are ``{"code", "name", "words"}``, in the language of whoever asked. A design that is changed
+    ``problems`` are ``{"code", "name", "why", "facts"}``, which ``bulkwords.undrawn`` puts in words. A design that is changed
     meanwhile ends the job: half of a batch in other colours is of no use.
     """
 
@@ -423,7 +423,6 @@ class PrintJob(MerchantScoped):
     code_ids = ArrayField(models.BigIntegerField())
     done = models.PositiveIntegerField(default=0)
     problems = models.JSONField(default=list)
-    spoken = models.CharField(max_length=10, default="zh-hans")
     made_at = models.DateTimeField()
     made_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 
@@ -15,6 +16,11 @@ def missing_words(characters: Iterable[str]) -> str:
         "The printing font lacks these characters: %(characters)s. Take them out of the names.",
         len(missing),
     ) % {"characters": " ".join(missing)}
+
+
+def too_long_words(text: str) -> str:
+    """The sentence about a text that no placard has room for."""
+    return _("“%(text)s” is too long to be printed readably. Shorten the name.") % {"text": text}
 
 
 def unprintable_words(text: str) -> str:

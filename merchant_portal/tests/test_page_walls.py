@@ -183,7 +183,6 @@ def populate(shop: Shop) -> dict[str, object]:
         [code.pk],
         PrintWish(file="pdf", form="A6", language="both"),
         nonce="x",
-        spoken="en",
         actor=Actor("t"),
         now=NOW,
     )

@@ -84,7 +84,6 @@ class Migration(migrations.Migration):
                 ),
                 ("done", models.PositiveIntegerField(default=0)),
                 ("problems", models.JSONField(default=list)),
-                ("spoken", models.CharField(default="zh-hans", max_length=10)),
                 ("made_at", models.DateTimeField()),
                 ("ended_at", models.DateTimeField(null=True)),
                 ("expires_at", models.DateTimeField()),

@@ -74,11 +74,10 @@ def start_print(
     wish: PrintWish,
     *,
     nonce: str,
-    spoken: str,
     actor: Actor,
     now: datetime,
 ) -> PrintJob:
-    """Have codes drawn for a print shop, in this order; sent twice, it is one job. ``spoken``: the language of its words.
+    """Have codes drawn for a print shop, in this order; sent twice, it is one job.
 
     Raises ArtworkDesign.DoesNotExist, and CodeRefused for what cannot be printed so, no codes, too many, or too many jobs at once.
     """
@@ -104,7 +103,6 @@ def start_print(
         design_changed_at=None if design is None else design.changed_at,
         language=wish.language,
         code_ids=ordered,
-        spoken=spoken,
         made_at=now,
         made_by_id=actor.user_id,
         expires_at=now + KEPT,

@@ -58,7 +58,6 @@ def _start(ids: list[int], **changes: Any) -> PrintJob:
         ids,
         PrintWish(**wish),
         nonce=" ".join(str(value) for value in wish.values()),
-        spoken="en",
         actor=ACTOR,
         now=NOW,
     )

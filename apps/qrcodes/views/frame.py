@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import Http404
-from django.utils.translation import gettext as _
 
 from apps.qrcodes.artwork import (
     Placard,
@@ -13,7 +12,7 @@ from apps.qrcodes.artwork import (
 from apps.qrcodes.artwork.fonts import require_printable
 from apps.qrcodes.artwork.placard import caption
 from apps.qrcodes.models import QRCode
-from apps.qrcodes.printing import missing_words
+from apps.qrcodes.printing import missing_words, too_long_words
 from apps.qrcodes.selectors import (
     get_code,
 )
@@ -27,12 +26,15 @@ def code_or_404(code_id: int) -> QRCode:
         raise Http404 from error
 
 
+def number_of(text: str) -> int | None:
+    """An id in an address, None where it is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 def print_problem(error: UnprintableText | TextTooLong) -> str:
     """The sentence about words that cannot be printed."""
     if isinstance(error, TextTooLong):
-        return _("“%(text)s” is too long to be printed readably. Shorten the name.") % {
-            "text": error.text
-        }
+        return too_long_words(error.text)
     return missing_words(error.characters)
 
 

@@ -25,6 +25,7 @@ from apps.qrcodes.selectors import (
     list_labels,
     page_codes,
 )
+from apps.qrcodes.views.frame import number_of
 
 #: What the list's own fields are called; the choice goes on with them when it is "all that are shown".
 FILTERS = ("q", "store", "kind", "state", "folder", "label", "batch")
@@ -72,7 +73,7 @@ def chosen_ids(request: MerchantRequest) -> list[int]:
         return list(codes.values_list("pk", flat=True)[: MOST_CODES + 1])
     else:
         texts = data.getlist("code")
-    ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19}
+    ids = {number for text in texts if (number := number_of(text)) is not None}
     return sorted(ids)[: MOST_CODES + 1]
 
 

@@ -41,7 +41,7 @@ from apps.qrcodes.services import (
     withdraw_version,
 )
 from apps.qrcodes.terms import terms_from, terms_of
-from apps.qrcodes.views.frame import code_or_404, print_problem
+from apps.qrcodes.views.frame import code_or_404, number_of, print_problem
 from apps.qrcodes.wording import changes_between, moment
 
 
@@ -58,11 +58,6 @@ def _refuse_too_long(form: TermsForm, *, stores: Sequence[Store], merchant: Merc
             if error.text == placard.place:
                 form.add_error("name", print_problem(error))
                 return
-
-
-def number_of(text: str) -> int | None:
-    """An id in an address, None where it is none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def _template_or_404(text: str) -> ScenarioTemplate:

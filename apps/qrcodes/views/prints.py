@@ -11,7 +11,6 @@ from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpRe
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import content_disposition_header
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -57,7 +56,6 @@ def choose_prints(request: MerchantRequest) -> HttpResponse:
                 ids,
                 form.wish(),
                 nonce=request.POST.get("nonce", "")[:40] or new_token(20),
-                spoken=get_language() or "zh-hans",
                 actor=request.actor(),
                 now=clock.now(),
             )

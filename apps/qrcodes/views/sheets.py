@@ -21,7 +21,7 @@ from apps.qrcodes.artwork import (
     render_svg,
 )
 from apps.qrcodes.artwork.fonts import require_printable
-from apps.qrcodes.printing import missing_words
+from apps.qrcodes.printing import missing_words, too_long_words
 from apps.qrcodes.refusals import design_sentence
 
 #: What keeps a placard from being printed as it is.
@@ -64,9 +64,7 @@ def problem_words(error: Exception) -> str:
         case UnprintableText():
             return missing_words(error.characters)
         case TextTooLong():
-            return _("“%(text)s” is too long to be printed readably. Shorten the name.") % {
-                "text": error.text[:80]
-            }
+            return too_long_words(error.text[:80])
         case DesignRefused():
             return design_sentence(error)
         case _other:
