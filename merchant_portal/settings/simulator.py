@@ -68,6 +68,9 @@ DATABASES = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / "simulator.sqlite3",
         "CONN_MAX_AGE": None,
+        # Tests of several threads need the waiting of a file: connections that share one database in memory
+        # are refused at once ("table is locked"), whatever the timeout.
+        "TEST": {"NAME": DATA_DIR / "test-simulator.sqlite3"},
         "OPTIONS": {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
