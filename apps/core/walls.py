@@ -98,6 +98,38 @@ BEGIN
 END $$
 """.replace("{policy}", POLICY.replace("'", "''"))
 
+#: Makes the months that are missing in every table split by month. The application's role may create no table, so
+#: this runs with the owner's rights; it can do nothing but add empty months near today.
+MAKE_MONTHS = """
+CREATE OR REPLACE FUNCTION portal_make_months(first date, months integer) RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    parent record;
+    month date;
+BEGIN
+    IF months NOT BETWEEN 1 AND 36 OR abs(first - current_date) > 3660 THEN
+        RAISE EXCEPTION 'months must be 1 to 36, near today' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR parent IN
+        SELECT c.relname::text AS name,
+               EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'append_only') AS guarded
+        FROM pg_partitioned_table p
+        JOIN pg_class c ON c.oid = p.partrelid
+        JOIN pg_class d ON d.oid = p.partdefid
+        WHERE c.relnamespace = 'public'::regnamespace AND d.relname = c.relname || '_default'
+        ORDER BY c.relname
+    LOOP
+        FOR step IN 0 .. months - 1 LOOP
+            month := (date_trunc('month', first) + make_interval(months => step))::date;
+            IF to_regclass(format('%I', parent.name || '_' || to_char(month, 'YYYYMM'))) IS NULL THEN
+                RETURN NEXT portal_make_partition(parent.name, month, parent.guarded);
+            END IF;
+        END LOOP;
+    END LOOP;
+END $$;
+REVOKE EXECUTE ON FUNCTION portal_make_months(date, integer) FROM PUBLIC;
+"""
+
 
 def partition_by_month(
     table: str, *, column: str, first_month: date, months: int, guarded: bool

@@ -32,6 +32,9 @@ def grant_role(name: str) -> list[str]:
                 "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}"
             ).format(role),
             sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}").format(role),
+            sql.SQL("GRANT EXECUTE ON FUNCTION portal_make_months(date, integer) TO {}").format(
+                role
+            ),
             *(
                 sql.SQL("REVOKE UPDATE, DELETE ON {} FROM {}").format(sql.Identifier(table), role)
                 for table in guarded

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from celery import shared_task
+from django.conf import settings
 from django.db import DatabaseError
 
-from apps.core import audit, clock
+from apps.core import audit, clock, partitions
 from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Merchant
 from apps.operations import health
@@ -31,3 +32,16 @@ def seal_audit() -> None:
                 audit.seal(now=now)
         except DatabaseError:
             logger.exception("the audit trail of merchant %s was not sealed", merchant_id)
+
+
+@shared_task(name="operations.make_months", ignore_result=True)
+def make_months() -> None:
+    """Make the coming months of the tables that are split by month; the next tick tries again what did not go."""
+    try:
+        made = partitions.make_ahead(now=clock.now(), months=settings.PARTITION_MONTHS_AHEAD)
+    except DatabaseError:
+        # The doctor tells when too few months are left; until then rows of a missing month go into DEFAULT.
+        logger.exception("the coming months were not made")
+        return
+    if made:
+        logger.info("months made: %s", ", ".join(made))

@@ -363,6 +363,8 @@ CELERY_TASK_SOFT_TIME_LIMIT = 540
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+#: How many months of the tables split by month are made ahead, this one counted.
+PARTITION_MONTHS_AHEAD = 6
 #: What beat sends. ``expires`` (seconds) keeps a stopped worker's queue from filling with stale ticks.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "relay-dues": {
@@ -375,6 +377,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         # Beat waits one interval before its very first tick, and so does whoever waits for /readyz.
         "schedule": 3.0,
         "options": {"expires": 30},
+    },
+    # Months of the tables split by month, long before they are needed.
+    "make-months": {
+        "task": "operations.make_months",
+        "schedule": 6 * 3600.0,
+        "options": {"expires": 3600},
     },
     # Yesterday's bills become ready at some time in the morning; planning them again changes nothing.
     "plan-yesterday": {

@@ -13,7 +13,7 @@ from django.db.models import Q
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from apps.core import clock
+from apps.core import clock, partitions
 from apps.core.models import Due
 from apps.operations import health
 from apps.operations.checks import platform_addresses
@@ -102,6 +102,16 @@ def _database(now: datetime) -> Iterable[Finding]:
         found.append(
             warning(Check.DATABASE, "database_clock", seconds=round(apart.total_seconds()))
         )
+    next_month = (now.astimezone(clock.CHINA).date().replace(day=1) + timedelta(days=31)).replace(
+        day=1
+    )
+    behind = [split for split in partitions.list_splits() if split.made_until() < next_month]
+    if any(split.default_size for split in behind):
+        # Rows that came meanwhile are in the way of the months they belong to.
+        tables = ", ".join(split.table for split in behind)
+        found.append(warning(Check.DATABASE, "months_stray", tables=tables))
+    elif behind:
+        found.append(warning(Check.DATABASE, "months_missing"))
     return found or [fine(Check.DATABASE)]
 
 

@@ -367,6 +367,18 @@ SENTENCES: Final[Mapping[str, tuple[Promise, Promise | str]]] = {
             "Whoever runs the portal should switch on time synchronisation on both machines (on Linux: timedatectl set-ntp true)."
         ),
     ),
+    "months_missing": (
+        gettext_lazy("The database's tables for next month are not made yet."),
+        gettext_lazy(
+            "Background work makes them; its log says why it did not. Whoever runs the portal can run manage.py partitions make."
+        ),
+    ),
+    "months_stray": (
+        gettext_lazy("Rows of %(tables)s lie outside the tables of their months."),
+        gettext_lazy(
+            "Nothing is lost. Whoever runs the portal should run manage.py partitions rescue TABLE as the tables' owner, at a quiet hour."
+        ),
+    ),
     "disk_ok": (gettext_lazy("%(gigabytes)s GB are free."), ""),
     "disk_low": (
         gettext_lazy("Only %(gigabytes)s GB of the disk are free."),

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
-from psycopg import errors
+from psycopg import errors, sql
 
 from apps.core import audit, clock
 from apps.core.tenancy import enter_scope
@@ -81,6 +81,28 @@ def test_the_application_role(
     for statement in refused:
         with pytest.raises(errors.InsufficientPrivilege):
             session.execute(statement)
+
+
+def test_the_application_role_makes_months_and_no_other_table(
+    application: tuple[Shop, psycopg.Connection[tuple[object, ...]]],
+) -> None:
+    _shop, session = application
+    far = (clock.now() + timedelta(days=3000)).date()
+    make = "SELECT portal_make_months(%s, 1)"
+    made = [str(name) for (name,) in session.execute(make, [far]).fetchall()]
+    assert [name.endswith(f"{far:_%Y%m}") for name in made] == [True, True, True]
+    assert session.execute(make, [far]).fetchall() == []
+    for statement in (
+        "SELECT portal_make_months(current_date, 37)",
+        "SELECT portal_make_months(current_date + 4000, 1)",
+    ):
+        with pytest.raises(errors.InvalidParameterValue):
+            session.execute(statement)
+    with pytest.raises(errors.InsufficientPrivilege):
+        session.execute("SELECT portal_make_partition('core_auditevent', '2099-01-01', true)")
+    with connect("postgres") as root:
+        for name in made:
+            root.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
 
 
 def test_the_portal_itself_works_under_that_role(
