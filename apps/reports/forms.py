@@ -40,6 +40,25 @@ def too_many_words() -> str:
     )
 
 
+def too_many_rows_words(rows: int, most: int) -> str:
+    """What to say when a workbook would take too long."""
+    return str(
+        _(
+            "A workbook holds %(most)s rows at most, and these are %(rows)s. Choose a shorter period, or take the CSV, which has no limit."
+        )
+        % {"rows": f"{rows:,}", "most": f"{most:,}"}
+    )
+
+
+def no_room_words() -> str:
+    """What to say when the file did not fit on the disk."""
+    return str(
+        _(
+            "The file could not be made: there is no room on the portal's disk. Take the CSV, which needs none, or tell whoever runs the portal."
+        )
+    )
+
+
 class TransactionFilterForm(forms.Form):
     """What a list or a file is narrowed to. Empty fields narrow nothing."""
 

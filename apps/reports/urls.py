@@ -21,6 +21,7 @@ urlpatterns = [
     path("adviser/", views.adviser, name="adviser"),
     path("exports/", views.export, name="export"),
     path("exports/transactions.csv", views.export_transactions, name="export_transactions"),
+    path("exports/transactions.xlsx", views.export_workbook, name="export_workbook"),
     path("exports/ledger/", views.export_ledger, name="export_ledger"),
     path("exports/summary.csv", views.export_summary, name="export_summary"),
 ]

@@ -23,13 +23,23 @@ from apps.reports.services.journals import (
     record_books_download,
 )
 from apps.reports.services.watching import WATCH, plan_watching, watch_codes
+from apps.reports.services.workbooks import (
+    MAX_ROWS as MAX_WORKBOOK_ROWS,
+)
+from apps.reports.services.workbooks import (
+    TooManyRows,
+    export_workbook,
+    read_pieces,
+)
 
 __all__ = [
     "ENCODINGS",
     "ENDINGS",
     "FORMATS",
     "HEADERS",
+    "MAX_WORKBOOK_ROWS",
     "WATCH",
+    "TooManyRows",
     "books_file_name",
     "count_entries",
     "count_postings",
@@ -38,11 +48,13 @@ __all__ = [
     "export_summary",
     "export_transactions",
     "export_trial_balance",
+    "export_workbook",
     "file_name",
     "kept_export",
     "kept_ledger",
     "month_until",
     "plan_watching",
+    "read_pieces",
     "record_books_download",
     "record_download",
     "render_report",

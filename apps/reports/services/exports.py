@@ -15,8 +15,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, Final
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext, override
@@ -29,7 +31,7 @@ from apps.payments.models import PaymentState, Source
 from apps.platforms.models import PlatformChoice
 from apps.refunds.models import AUTOMATIC_REASON, AUTOMATIC_WORDS, RefundState
 from apps.reports import wording
-from apps.reports.models import TransactionKind
+from apps.reports.models import Transaction, TransactionKind
 from apps.reports.selectors import Sums, TransactionFilters, matching, sum_transactions
 
 #: Header variants and the language of their words; None: fixed names for programs.
@@ -41,32 +43,47 @@ CHUNK: Final = 65_536
 _ZONE = "Asia/Shanghai"
 
 
+class Cell(Enum):
+    """What a cell holds, and so how each kind of file writes it."""
+
+    TEXT = auto()
+    WORD = auto()
+    NUMBER = auto()
+    #: bigint × numeric of scale 2: two decimals, exact.
+    YUAN = auto()
+    #: A time in China; its title names the zone.
+    TIME = auto()
+    DATE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its fixed name, its title in words, and the SQL that formats it.
+    """One column: its fixed name, its title in words, the SQL of its value, and what the value is.
 
-    ``protect``: holds long numbers. ``zoned``: the title names the zone.
+    A value of ``TEXT`` may come from outside, a ``WORD`` is one of ours, a ``NUMBER`` names something and may be long.
     """
 
     name: str
     title: Promise
     sql: str
-    protect: bool = False
-    zoned: bool = False
+    cell: Cell
+
+
+def clean_text(expression: str) -> str:
+    """Text without control characters and line ends."""
+    return f"regexp_replace({expression}, '[\\x01-\\x1f\\x7f\\u2028\\u2029]+', ' ', 'g')"
 
 
 def text_cell(expression: str) -> str:
-    """Text without control characters, guarded where a spreadsheet would see a formula."""
-    bare = f"regexp_replace({expression}, '[\\x01-\\x1f\\x7f\\u2028\\u2029]+', ' ', 'g')"
-    return f"regexp_replace({bare}, '^(\\s*[=+\\-@＝＋－＠])', '''\\1')"
+    """Clean text, guarded where a spreadsheet would see a formula."""
+    return f"regexp_replace({clean_text(expression)}, '^(\\s*[=+\\-@＝＋－＠])', '''\\1')"
 
 
 def _time(column: str) -> str:
-    return f"to_char(t.{column} AT TIME ZONE '{_ZONE}', 'YYYY-MM-DD HH24:MI:SS')"
+    return f"t.{column} AT TIME ZONE '{_ZONE}'"
 
 
 def _yuan(column: str) -> str:
-    # bigint × numeric of scale 2 keeps two decimals and stays exact.
     return f"t.{column} * 0.01"
 
 
@@ -80,26 +97,26 @@ _SUBJECT = (
 )
 
 COLUMNS: Final[tuple[Column, ...]] = (
-    Column("kind", _("Kind"), _word("t.kind", "kind")),
-    Column("number", _("Number"), "t.number", protect=True),
-    Column("payment_number", _("Payment number"), "t.order_no", protect=True),
-    Column("platform", _("Platform"), _word("t.platform", "platform")),
-    Column("account", _("Platform account"), text_cell("a.label")),
-    Column("platform_number", _("Platform number"), "t.platform_number", protect=True),
-    Column("state", _("State"), _word("t.kind || '.' || t.state", "state")),
-    Column("amount_yuan", _("Amount (yuan)"), _yuan("signed_minor")),
-    Column("moved_yuan", _("Moved amount (yuan)"), _yuan("effective_minor")),
-    Column("fee_yuan", _("Estimated fee (yuan)"), _yuan("fee_minor")),
-    Column("currency", _("Currency"), "t.currency"),
-    Column("store", _("Store"), text_cell("s.name")),
-    Column("code", _("Payment code"), text_cell("n.name")),
-    Column("subject", _("Subject or reason"), text_cell(_SUBJECT)),
-    Column("product", _("Way of paying"), _word("t.product", "product")),
-    Column("source", _("Began"), _word("t.source", "source")),
-    Column("created_at_asia_shanghai", _("Created"), _time("created_at"), zoned=True),
-    Column("done_at_asia_shanghai", _("Paid or refunded"), _time("done_at"), zoned=True),
-    Column("business_date", _("Business day"), "t.booked_date::text"),
-    Column("terminal", _("Terminal"), text_cell("m.name")),
+    Column("kind", _("Kind"), _word("t.kind", "kind"), Cell.WORD),
+    Column("number", _("Number"), "t.number", Cell.NUMBER),
+    Column("payment_number", _("Payment number"), "t.order_no", Cell.NUMBER),
+    Column("platform", _("Platform"), _word("t.platform", "platform"), Cell.WORD),
+    Column("account", _("Platform account"), "a.label", Cell.TEXT),
+    Column("platform_number", _("Platform number"), "t.platform_number", Cell.NUMBER),
+    Column("state", _("State"), _word("t.kind || '.' || t.state", "state"), Cell.WORD),
+    Column("amount_yuan", _("Amount (yuan)"), _yuan("signed_minor"), Cell.YUAN),
+    Column("moved_yuan", _("Moved amount (yuan)"), _yuan("effective_minor"), Cell.YUAN),
+    Column("fee_yuan", _("Estimated fee (yuan)"), _yuan("fee_minor"), Cell.YUAN),
+    Column("currency", _("Currency"), "t.currency", Cell.WORD),
+    Column("store", _("Store"), "s.name", Cell.TEXT),
+    Column("code", _("Payment code"), "n.name", Cell.TEXT),
+    Column("subject", _("Subject or reason"), _SUBJECT, Cell.TEXT),
+    Column("product", _("Way of paying"), _word("t.product", "product"), Cell.WORD),
+    Column("source", _("Began"), _word("t.source", "source"), Cell.WORD),
+    Column("created_at_asia_shanghai", _("Created"), _time("created_at"), Cell.TIME),
+    Column("done_at_asia_shanghai", _("Paid or refunded"), _time("done_at"), Cell.TIME),
+    Column("business_date", _("Business day"), "t.booked_date", Cell.DATE),
+    Column("terminal", _("Terminal"), "m.name", Cell.TEXT),
 )
 
 _INNER: Final = (
@@ -145,41 +162,74 @@ def _words(headers: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _titles(headers: str) -> list[str]:
+def titles(headers: str) -> list[str]:
+    """The heading of a file, in the language that is active."""
     if HEADERS[headers] is None:
         return [column.name for column in COLUMNS]
-    return [f"{column.title}({_ZONE})" if column.zoned else str(column.title) for column in COLUMNS]
+    return [
+        f"{column.title}({_ZONE})" if column.cell is Cell.TIME else str(column.title)
+        for column in COLUMNS
+    ]
 
 
-def _cell(column: Column, headers: str) -> str:
-    """The SQL of one cell; nothing and empty text are both written as nothing."""
+def _csv_cell(column: Column, headers: str) -> str:
+    """The SQL of one cell of a CSV file; nothing and empty text are both written as nothing."""
     sql = column.sql
-    if column.protect:
-        sql = text_cell(sql)
-        if HEADERS[headers] is not None:
-            sql = f"CASE WHEN {sql} ~ '^[0-9]{{12,}}$' THEN {sql} || E'\\t' ELSE {sql} END"
+    match column.cell:
+        case Cell.TEXT:
+            sql = text_cell(sql)
+        case Cell.TIME:
+            sql = f"to_char({sql}, 'YYYY-MM-DD HH24:MI:SS')"
+        case Cell.NUMBER:
+            sql = text_cell(sql)
+            if HEADERS[headers] is not None:
+                sql = f"CASE WHEN {sql} ~ '^[0-9]{{12,}}$' THEN {sql} || E'\\t' ELSE {sql} END"
+        case Cell.WORD | Cell.YUAN | Cell.DATE:
+            pass
     return f"NULLIF(({sql})::text, '') AS {column.name}"
 
 
-def _statement(filters: TransactionFilters, headers: str) -> tuple[str, list[Any]]:
-    """The COPY that writes the rows, and its parameters. Raises TooManyFound."""
-    inner, inner_params = matching(filters).values(*_INNER).query.sql_with_params()
-    cells = ",\n".join(_cell(column, headers) for column in COLUMNS).replace("%", "%%")
-    quoted = ", ".join(column.name for column in COLUMNS if column.protect)
+def _typed_cell(column: Column) -> str:
+    """The SQL of one cell of a file that knows types: no guard is needed where text is text."""
+    if column.cell in (Cell.TEXT, Cell.NUMBER):
+        return f"NULLIF({clean_text(column.sql)}, '') AS {column.name}"
+    return f"{column.sql} AS {column.name}"
+
+
+def _rows(filters: TransactionFilters, headers: str, cells: str) -> tuple[str, list[Any]]:
+    """The SELECT of a file's rows, oldest first, and its parameters. Raises TooManyFound."""
+    try:
+        inner, inner_params = matching(filters).values(*_INNER).query.sql_with_params()
+    except EmptyResultSet:
+        # Django sees that nothing can fit, such as a number that nobody has: a file with titles only.
+        nothing = Transaction.objects.filter(key=-1)
+        inner, inner_params = nothing.values(*_INNER).query.sql_with_params()
     # Assembled from this module's own fragments and the ORM's SQL; every value is a parameter.
     sql = (
-        f"COPY (SELECT {cells} FROM ({inner}) t"  # noqa: S608  # our own names
+        f"SELECT {cells.replace('%', '%%')} FROM ({inner}) t"  # noqa: S608  # our own names
         " CROSS JOIN (SELECT %s::jsonb AS words) w"
         " LEFT JOIN merchants_store s ON s.id = t.store_id AND s.merchant_id = t.merchant_id"
         " LEFT JOIN platforms_platformaccount a ON a.id = t.account_id AND a.merchant_id = t.merchant_id"
         " LEFT JOIN qrcodes_qrcode c ON c.id = t.code_id AND c.merchant_id = t.merchant_id"
         " LEFT JOIN qrcodes_scenario n ON n.id = c.scenario_id AND n.merchant_id = t.merchant_id"
         " LEFT JOIN merchants_terminal m ON m.id = t.terminal_id AND m.merchant_id = t.merchant_id"
-        " ORDER BY t.created_at, t.key)"
-        f" TO STDOUT WITH (FORMAT csv, FORCE_QUOTE ({quoted}))"
+        " ORDER BY t.created_at, t.key"
     )
-    words = json.dumps(_words(headers), ensure_ascii=False)
-    return sql, [*inner_params, words]
+    return sql, [*inner_params, json.dumps(_words(headers), ensure_ascii=False)]
+
+
+def typed_rows(filters: TransactionFilters, headers: str) -> tuple[str, list[Any]]:
+    """The SELECT of the rows as values: decimals, times of China without a zone, days, text. Raises TooManyFound."""
+    return _rows(filters, headers, ",\n".join(_typed_cell(column) for column in COLUMNS))
+
+
+def _statement(filters: TransactionFilters, headers: str) -> tuple[str, list[Any]]:
+    """The COPY that writes the rows, and its parameters. Raises TooManyFound."""
+    rows, params = _rows(
+        filters, headers, ",\n".join(_csv_cell(column, headers) for column in COLUMNS)
+    )
+    quoted = ", ".join(column.name for column in COLUMNS if column.cell is Cell.NUMBER)
+    return f"COPY ({rows}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE ({quoted}))", params
 
 
 def csv_line(cells: Sequence[str]) -> str:
@@ -197,7 +247,7 @@ def export_transactions(
     Raises TooManyFound at once. Memory does not grow with the file: rows pass from COPY to the client.
     """
     with override(HEADERS[headers] or "en"):
-        head = csv_line(_titles(headers))
+        head = csv_line(titles(headers))
         sql, params = _statement(filters, headers)
     return stream_copy(head, sql, params, encoding=encoding)
 
@@ -228,7 +278,7 @@ def stream_copy(head: str, sql: str, params: Sequence[Any], *, encoding: str) ->
     return pieces()
 
 
-def _summary_rows(sums: Sums) -> list[tuple[str, Promise, int, int | None]]:
+def summary_rows(sums: Sums) -> list[tuple[str, Promise, int, int | None]]:
     return [
         ("rows", _("Rows in the file"), sums.rows, None),
         ("payments", _("Payments that arrived"), sums.payment_count, sums.payment_minor),
@@ -253,7 +303,7 @@ def export_summary(
         titles = [gettext("Item"), gettext("Count"), gettext("Amount (yuan)"), gettext("Remark")]
         filter_word, made_word = gettext("Filter"), gettext("Made")
         lines = [["item", "count", "amount_yuan", "note"] if machine else titles]
-        for name, title, count, minor in _summary_rows(sums):
+        for name, title, count, minor in summary_rows(sums):
             amount = "" if minor is None else Money(minor).to_yuan()
             lines.append([name if machine else str(title), str(count), amount, ""])
         lines += [
@@ -279,13 +329,18 @@ def guarded(text: str) -> str:
 
 
 def file_name(
-    *, slug: str, filters: TransactionFilters, kind: str = "transactions", now: datetime
+    *,
+    slug: str,
+    filters: TransactionFilters,
+    kind: str = "transactions",
+    now: datetime,
+    ending: str = "csv",
 ) -> str:
     """``tea-transactions-20261101-20261130.csv``; without a period the time of making stands there."""
     days = [day for day in (filters.date_from, filters.date_to) if day is not None]
     made = now.astimezone(clock.CHINA)
     when = "-".join(f"{day:%Y%m%d}" for day in days) or f"{made:%Y%m%d-%H%M%S}"
-    return f"{slug}-{kind}-{when}.csv"
+    return f"{slug}-{kind}-{when}.{ending}"
 
 
 def record_download(

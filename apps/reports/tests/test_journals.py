@@ -410,6 +410,6 @@ class TestCommand:
         assert path.read_text("utf-8-sig").startswith("account_code,")
 
     def test_payments_have_no_journal(self, books: Books, tmp_path: Path) -> None:
-        with pytest.raises(CommandError, match="Only the ledger"):
+        with pytest.raises(CommandError, match="There is no"):
             self.run(books, tmp_path / "x", "transactions", "--format", "hledger")
         assert list(tmp_path.iterdir()) == []

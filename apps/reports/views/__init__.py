@@ -8,6 +8,7 @@ from apps.reports.views.exports import (
     export_ledger,
     export_summary,
     export_transactions,
+    export_workbook,
 )
 from apps.reports.views.orders import order_close, order_detail, payment_refresh
 from apps.reports.views.transactions import transaction_list, transaction_sums
@@ -21,6 +22,7 @@ __all__ = [
     "export_ledger",
     "export_summary",
     "export_transactions",
+    "export_workbook",
     "order_close",
     "order_detail",
     "payment_refresh",

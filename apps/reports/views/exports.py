@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import override
@@ -14,9 +16,18 @@ from apps.merchants.access import MerchantRequest, merchant_view
 from apps.reconciliation.models import DayFile
 from apps.reconciliation.services import kept_pieces, record_file_download
 from apps.reports import services
-from apps.reports.forms import BooksForm, ExportForm, TransactionFilterForm, too_many_words
+from apps.reports.forms import (
+    BooksForm,
+    ExportForm,
+    TransactionFilterForm,
+    no_room_words,
+    too_many_rows_words,
+    too_many_words,
+)
 from apps.reports.selectors import Sums, TooManyFound, load_names, sum_transactions
 from apps.reports.views.transactions import filter_form, query_without
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def _forms(request: MerchantRequest) -> tuple[TransactionFilterForm, ExportForm]:
@@ -46,7 +57,7 @@ def _render(
         except TooManyFound:
             form.add_error("q", too_many_words())
     if form.errors or how.errors:
-        status = 400
+        status = max(status, 400)
     context = {
         "form": form,
         "how": how,
@@ -109,6 +120,42 @@ def export_transactions(request: MerchantRequest) -> HttpResponseBase:
     charset = "gb18030" if asked["encoding"] == "gb18030" else "utf-8"
     response = StreamingHttpResponse(body, content_type=f"text/csv; charset={charset}")
     name = services.file_name(slug=request.merchant.slug, filters=filters, now=now)
+    return _attachment(response, name)
+
+
+@require_GET
+@merchant_view("exports.create")
+def export_workbook(request: MerchantRequest) -> HttpResponseBase:
+    """The rows and what they add up to as an Excel workbook."""
+    form, how = _forms(request)
+    if not (form.is_valid() and how.is_valid()):
+        return _render(request, form, how, status=400)
+    now, filters, asked = clock.now(), form.filters(), how.cleaned_data
+    with override(services.HEADERS[asked["headers"]] or "en"):
+        chosen = form.chosen()
+    try:
+        file = services.export_workbook(filters, chosen=chosen, headers=asked["headers"], now=now)
+    except TooManyFound:
+        form.add_error("q", too_many_words())
+        return _render(request, form, how, status=400)
+    except services.TooManyRows as many:
+        how.add_error(None, too_many_rows_words(many.args[0], services.MAX_WORKBOOK_ROWS))
+        return _render(request, form, how, status=400)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        how.add_error(None, no_room_words())
+        return _render(request, form, how, status=503)
+    services.record_download(
+        kind="workbook",
+        filters=filters,
+        headers=asked["headers"],
+        encoding="xlsx",
+        actor=request.actor(),
+        now=now,
+    )
+    response = StreamingHttpResponse(services.read_pieces(file), content_type=XLSX)
+    name = services.file_name(slug=request.merchant.slug, filters=filters, now=now, ending="xlsx")
     return _attachment(response, name)
 
 

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--merchant", required=True, metavar="SLUG")
         parser.add_argument("--from", dest="date_from", required=True, type=date.fromisoformat)
         parser.add_argument("--to", dest="date_to", required=True, type=date.fromisoformat)
-        parser.add_argument("--format", choices=services.FORMATS, default="csv")
+        parser.add_argument("--format", choices=[*services.FORMATS, "xlsx"], default="csv")
         parser.add_argument("--headers", choices=list(services.HEADERS), default="zh")
         parser.add_argument("--encoding", choices=services.ENCODINGS, default="utf-8-sig")
         parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
@@ -48,8 +48,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file in whole or not at all. Raises CommandError."""
         first, last = options["date_from"], options["date_to"]
-        if options["format"] != "csv" and options["kind"] != "ledger":
-            raise CommandError(f"Only the ledger can be written for {options['format']}.")
+        allowed = {"transactions": ("csv", "xlsx"), "ledger": services.FORMATS}
+        if options["format"] not in allowed.get(options["kind"], ("csv",)):
+            raise CommandError(f"There is no {options['kind']} for {options['format']}.")
         if last < first:
             raise CommandError("The period ends before it begins.")
         if (last - first).days >= MAX_PERIOD_DAYS:
@@ -130,8 +131,19 @@ class Command(BaseCommand):
     def _write(self, filters: TransactionFilters, options: dict[str, Any]) -> dict[str, Any]:
         now = clock.now()
         how = {"headers": options["headers"], "encoding": options["encoding"]}
-        kept = services.kept_export(filters, kind=options["kind"], **how)
-        if kept is not None:
+        workbook = options["format"] == "xlsx"
+        kept = None if workbook else services.kept_export(filters, kind=options["kind"], **how)
+        pieces: Iterable[bytes]
+        if workbook:
+            try:
+                pieces = services.read_pieces(
+                    services.export_workbook(filters, headers=options["headers"], now=now)
+                )
+            except services.TooManyRows as many:
+                raise CommandError(
+                    f"A workbook holds {services.MAX_WORKBOOK_ROWS:,} rows at most, and these are {many.args[0]:,}."
+                ) from many
+        elif kept is not None:
             pieces = kept_pieces(kept)
         elif options["kind"] == "summary":
             pieces = iter([services.export_summary(filters, now=now, **how)])
