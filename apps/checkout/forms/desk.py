@@ -83,6 +83,11 @@ class ShiftForm(forms.Form):
         """The note on one line."""
         return one_line(str(self.cleaned_data["note"]))
 
+    def seen(self) -> frozenset[int]:
+        """The orders that were named as still open when the member chose to close the shift all the same."""
+        found = str(self.data.get("seen", ""))[:2_000].split("-")
+        return frozenset(int(one) for one in found if one.isascii() and one.isdigit())
+
 
 class DisplayForm(forms.Form):
     """A display on the wall: where it hangs, and what it shows large."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Exists, OuterRef
+from django.utils.crypto import salted_hmac
 
 from apps.checkout.models import WallDisplay
 from apps.core.models import Door
@@ -28,14 +29,24 @@ _OFFERED: Final = 200
 class OnWall:
     """What a display shows: the order that a desk asks for (None: none, or it shows a fixed code) and the latest payments."""
 
+    wall: WallDisplay
     order: Order | None
     payments: list[Payment]
 
-    @property
-    def mark(self) -> str:
-        """A short text that changes whenever the display would look different."""
+    def mark(self, *, usable: bool) -> str:
+        """A short text that changes whenever the display would look different. It tells nothing else: numbers that count up would
+        tell whoever opens the link how much the shop sells.
+        """
         order = self.order.pk if self.order is not None else 0
-        return "-".join(str(number) for number in (order, *(one.pk for one in self.payments)))
+        return self._hidden("all", order, *(one.pk for one in self.payments), int(usable))
+
+    def name_of(self, payment: Payment) -> str:
+        """What a payment is called on this display and nowhere else."""
+        return self._hidden("payment", payment.pk)
+
+    def _hidden(self, *what: object) -> str:
+        text = "/".join(str(one) for one in what)
+        return salted_hmac(f"wall/{self.wall.token}", text, algorithm="sha256").hexdigest()[:24]
 
 
 def list_displays() -> list[WallDisplay]:
@@ -69,7 +80,7 @@ def on_wall(wall: WallDisplay, *, now: datetime) -> OnWall:
     ids = latest.order_by("-created_at", "-pk").values("pk")[:_AMONG]
     paid = Payment.objects.filter(pk__in=ids, state=PaymentState.SUCCEEDED)
     payments = list(paid.order_by("-paid_at", "-pk")[:_SHOWN])
-    return OnWall(None if wall.code_id is not None else _asked(wall, now=now), payments)
+    return OnWall(wall, None if wall.code_id is not None else _asked(wall, now=now), payments)
 
 
 def _asked(wall: WallDisplay, *, now: datetime) -> Order | None:

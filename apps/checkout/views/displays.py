@@ -93,7 +93,7 @@ def wall(request: DoorRequest) -> HttpResponse:
     # A code that was moved takes money for another store: this wall must not show it.
     here = found.code is not None and found.code.store_id == found.store_id
     usable_code = here and found.code is not None and usable(found.code, now) is None
-    mark = f"{shown.mark}/{int(usable_code)}"
+    mark = shown.mark(usable=usable_code)
     if request.GET.get("mark") == mark:
         # The page asks every two seconds; mostly nothing has changed.
         return HttpResponse(status=204)
@@ -101,7 +101,12 @@ def wall(request: DoorRequest) -> HttpResponse:
         "order": shown.order,
         "mark": mark,
         "latest": [
-            {"payment": one, "amount": masked(one.amount_minor), "wallet": wallet_of(one)}
+            {
+                "name": shown.name_of(one),
+                "payment": one,
+                "amount": masked(one.amount_minor),
+                "wallet": wallet_of(one),
+            }
             for one in shown.payments
         ],
         **shop_facts(request, found.store, found.code.scenario if found.code else None),
