@@ -52,7 +52,7 @@ class OnWall:
 def list_displays() -> list[WallDisplay]:
     """The displays of the stores in scope that are up, latest first."""
     walls = WallDisplay.objects.visible().filter(taken_down_at__isnull=True)
-    return list(walls.select_related("store", "code__scenario").order_by("-pk"))
+    return list(walls.select_related("store", "code__scenario", "terminal").order_by("-pk"))
 
 
 def codes_to_show() -> list[QRCode]:
@@ -84,7 +84,7 @@ def on_wall(wall: WallDisplay, *, now: datetime) -> OnWall:
 
 
 def _asked(wall: WallDisplay, *, now: datetime) -> Order | None:
-    """The order that a desk of the store asked for last, while it can be paid; not one whose payer's own code was scanned."""
+    """The order that a desk of the store, or of the display's terminal, asked for last, while it can be paid; not one whose payer's own code was scanned."""
     scanned = Payment.objects.filter(order=OuterRef("pk"), product=Product.BARCODE)
     orders = Order.objects.filter(
         ~Exists(scanned),
@@ -95,6 +95,8 @@ def _asked(wall: WallDisplay, *, now: datetime) -> Order | None:
         created_at__gte=now - _FRESH,
         expires_at__gt=now,
     )
+    if wall.terminal_id is not None:
+        orders = orders.filter(terminal_id=wall.terminal_id)
     found: Order | None = orders.order_by("-created_at", "-pk").first()
     return found
 

@@ -150,7 +150,7 @@ def test_what_is_heard_of_after_the_close_is_said_and_changes_nothing(desk: Desk
     assert "1 payment is still open" in desk.page("shift/")
     paid_at = clock.now()
     desk.clock.shift(60)
-    desk.cashier.post(desk.url(f"shift/{shift.pk}/close/"))
+    desk.cashier.post(desk.url(f"shift/{shift.pk}/close/"), {"seen": str(payment.order_id)})
     with enter_scope(desk.shop.scope):
         apply_payment_result(
             payment_id=payment.pk,

@@ -29,7 +29,7 @@ from apps.checkout.views.frame import for_strangers, order_address, see_other, s
 from apps.core import clock
 from apps.core.htmx import render_page
 from apps.merchants.access import DoorRequest, MerchantRequest, door_view, merchant_view
-from apps.merchants.selectors import list_stores
+from apps.merchants.selectors import list_stores, list_terminals
 from apps.qrcodes.artwork import qr_svg
 from apps.qrcodes.selectors import link_of, usable
 
@@ -41,12 +41,18 @@ def display_list(request: MerchantRequest) -> HttpResponse:
     """The displays that are up, each with its link, and the form for another one."""
     stores = list(list_stores(only_active=True))
     data = request.POST if request.method == "POST" else None
-    form = DisplayForm(data, stores=stores, codes=codes_to_show())
+    form = DisplayForm(
+        data,
+        stores=stores,
+        codes=codes_to_show(),
+        terminals=list(list_terminals(only_active=True)),
+    )
     if request.method == "POST" and form.is_valid():
-        store_id, code_id = form.chosen()
+        store_id, code_id, terminal_id = form.chosen()
         put_up_display(
             store_id=store_id,
             code_id=code_id,
+            terminal_id=terminal_id,
             name=form.cleaned_data["name"],
             member=request.member,
             now=clock.now(),

@@ -277,7 +277,7 @@ def let_customers_ask(owner: Actor, *, now: datetime) -> None:
     set_request_terms(
         is_open=True,
         days=7,
-        policy="饮品做错、重复付款或不满意,七天内都可以申请退款。",
+        policy="饮品做错、重复付款或不满意，七天内都可以申请退款。",
         actor=owner,
         now=now,
     )
