@@ -77,7 +77,12 @@ def request_approval(
         subject_id=approval.pk,
         due_at=now,
     )
-    live.publish(kind="approval", subject_id=approval.pk, store_id=store_id)
+    live.publish(
+        kind="approval",
+        subject_id=approval.pk,
+        store_id=store_id,
+        member_id=approval.requested_by_id,
+    )
     return approval
 
 
@@ -93,7 +98,12 @@ def _end(
         subject.execute(approval, actor=actor, now=now)
     else:
         subject.void(approval, reason=reason, actor=actor, now=now)
-    live.publish(kind="approval", subject_id=approval.pk, store_id=approval.store_id)
+    live.publish(
+        kind="approval",
+        subject_id=approval.pk,
+        store_id=approval.store_id,
+        member_id=approval.requested_by_id,
+    )
 
 
 def hold_approval(approval_id: int) -> Approval | None:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
-from apps.merchants.models import Store
+from apps.merchants.models import Store, Terminal
 from apps.payments.models import Order
 from apps.platforms.models import PlatformChoice
 from apps.qrcodes.models import QRCode
@@ -122,11 +122,13 @@ class ShiftTotal(MerchantScoped):
 class WallDisplay(MerchantScoped):
     """A page for a screen in the store, opened without log-in by its ``Door`` of kind ``wall``, which goes when it is taken down.
 
-    ``code``: the code that it shows; None: what a desk of the store asks for at the moment.
+    ``code``: the code that it shows; None: what a desk of the store asks for at the moment, with ``terminal`` only one that has
+    chosen this terminal.
     """
 
     store = ScopedForeignKey(Store)
     code = ScopedForeignKey(QRCode, null=True)
+    terminal = ScopedForeignKey(Terminal, null=True)
     name = models.CharField(max_length=40, default="")
     token = models.CharField(max_length=24)
     made_by = models.ForeignKey(
@@ -139,4 +141,8 @@ class WallDisplay(MerchantScoped):
         base_manager_name = "objects"
         constraints = [
             models.UniqueConstraint(fields=["merchant_id", "id"], name="checkout_wall_wall"),
+            models.CheckConstraint(
+                condition=models.Q(code__isnull=True) | models.Q(terminal__isnull=True),
+                name="checkout_wall_shows_one",
+            ),
         ]

@@ -129,6 +129,9 @@ class Hub:
                 continue
             if scope.store_ids is not None and event["store"] not in scope.store_ids:
                 continue
+            # As ``visible()``: what another member took does not exist for who sees their own only.
+            if scope.member_id is not None and event["member"] not in {None, scope.member_id}:
+                continue
             text = json.dumps({"kind": event["kind"], "id": event["id"]})
             self._tell(queue, f"event: {event['kind']}\ndata: {text}\n\n")
 

@@ -311,8 +311,8 @@ class AlertKind(models.TextChoices):
 class CodeAlert(MerchantScoped):
     """Something odd about a code that a person should look at; open until somebody has. One open alert a code and kind.
 
-    ``since``: the first instant of what is odd. What began before the last look raises no alert again. ``facts`` are whole numbers
-    and texts that its sentence is made of, as of ``seen_at``, when it was found last.
+    ``since``: the first instant of what is odd, of the last that was found. ``facts`` are whole numbers and texts that its sentence
+    is made of, as of ``seen_at``, when it was found last. What it has told when somebody looks raises no alert again.
     """
 
     code = ScopedForeignKey(QRCode, related_name="alerts")

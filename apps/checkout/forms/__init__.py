@@ -299,6 +299,8 @@ class TillForm(forms.Form):
     )
     #: The form's own random text, against double submission.
     nonce = forms.CharField(required=False, widget=forms.HiddenInput)
+    #: The amount, in fen, that the cashier was asked about because it is unusually large, and said yes to.
+    sure = forms.CharField(required=False, widget=forms.HiddenInput)
     #: The order whose code did not work, when this is another try.
     after = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
@@ -324,6 +326,11 @@ class TillForm(forms.Form):
     def clean_amount(self) -> Money:
         """The amount to take."""
         return read_amount(self.cleaned_data["amount"])
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the cashier said yes to this very amount; of a form that is valid."""
+        return bool(self.cleaned_data["sure"] == str(self.cleaned_data["amount"].minor))
 
     def clean_note(self) -> str:
         """The note on one line."""

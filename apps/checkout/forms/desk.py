@@ -83,6 +83,11 @@ class ShiftForm(forms.Form):
         """The note on one line."""
         return one_line(str(self.cleaned_data["note"]))
 
+    def seen(self) -> frozenset[int]:
+        """The orders that were named as still open when the member chose to close the shift all the same."""
+        found = str(self.data.get("seen", ""))[:2_000].split("-")
+        return frozenset(int(one) for one in found if one.isascii() and one.isdigit())
+
 
 class DisplayForm(forms.Form):
     """A display on the wall: where it hangs, and what it shows large."""
@@ -93,7 +98,7 @@ class DisplayForm(forms.Form):
         max_length=40,
         help_text=_("Such as “Screen at the door”; only you see it."),
     )
-    #: ``store-<id>``: what the desk asks for; ``code-<id>``: this code, in its store.
+    #: ``store-<id>``: what any desk asks for; ``terminal-<id>``: what the desk with this terminal asks for; ``code-<id>``: this code.
     shows = forms.ChoiceField(label=_("What it shows"))
 
     def __init__(
@@ -102,9 +107,15 @@ class DisplayForm(forms.Form):
         *,
         stores: Sequence[Store],
         codes: Sequence[QRCode],
+        terminals: Sequence[Terminal],
     ) -> None:
         super().__init__(data)
         by_store: dict[int, list[tuple[str, Any]]] = {}
+        for terminal in terminals:
+            asks = gettext("%(terminal)s: the amount that the desk with this terminal asks for")
+            by_store.setdefault(terminal.store_id, []).append(
+                (f"terminal-{terminal.pk}", asks % {"terminal": terminal.name})
+            )
         for code in codes:
             place = by_store.setdefault(code.store_id, [])
             place.append((f"code-{code.pk}", named(code.scenario)))
@@ -122,15 +133,19 @@ class DisplayForm(forms.Form):
             )
             for store in stores
         ]
-        self._stores = {code.pk: code.store_id for code in codes}
+        self._stores = {f"code-{code.pk}": code.store_id for code in codes} | {
+            f"terminal-{terminal.pk}": terminal.store_id for terminal in terminals
+        }
 
     def clean_name(self) -> str:
         """The name on one line."""
         return one_line(str(self.cleaned_data["name"]))
 
-    def chosen(self) -> tuple[int, int | None]:
-        """The store, and the code or None, of a form that is valid."""
-        kind, _dash, number = str(self.cleaned_data["shows"]).partition("-")
+    def chosen(self) -> tuple[int, int | None, int | None]:
+        """The store, and the code or the terminal or neither, of a form that is valid."""
+        shows = str(self.cleaned_data["shows"])
+        kind, _dash, number = shows.partition("-")
         if kind == "store":
-            return int(number), None
-        return self._stores[int(number)], int(number)
+            return int(number), None, None
+        store_id, chosen = self._stores[shows], int(number)
+        return (store_id, chosen, None) if kind == "code" else (store_id, None, chosen)

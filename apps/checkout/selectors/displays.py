@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Exists, OuterRef
+from django.utils.crypto import salted_hmac
 
 from apps.checkout.models import WallDisplay
 from apps.core.models import Door
@@ -28,20 +29,30 @@ _OFFERED: Final = 200
 class OnWall:
     """What a display shows: the order that a desk asks for (None: none, or it shows a fixed code) and the latest payments."""
 
+    wall: WallDisplay
     order: Order | None
     payments: list[Payment]
 
-    @property
-    def mark(self) -> str:
-        """A short text that changes whenever the display would look different."""
+    def mark(self, *, usable: bool) -> str:
+        """A short text that changes whenever the display would look different. It tells nothing else: numbers that count up would
+        tell whoever opens the link how much the shop sells.
+        """
         order = self.order.pk if self.order is not None else 0
-        return "-".join(str(number) for number in (order, *(one.pk for one in self.payments)))
+        return self._hidden("all", order, *(one.pk for one in self.payments), int(usable))
+
+    def name_of(self, payment: Payment) -> str:
+        """What a payment is called on this display and nowhere else."""
+        return self._hidden("payment", payment.pk)
+
+    def _hidden(self, *what: object) -> str:
+        text = "/".join(str(one) for one in what)
+        return salted_hmac(f"wall/{self.wall.token}", text, algorithm="sha256").hexdigest()[:24]
 
 
 def list_displays() -> list[WallDisplay]:
     """The displays of the stores in scope that are up, latest first."""
     walls = WallDisplay.objects.visible().filter(taken_down_at__isnull=True)
-    return list(walls.select_related("store", "code__scenario").order_by("-pk"))
+    return list(walls.select_related("store", "code__scenario", "terminal").order_by("-pk"))
 
 
 def codes_to_show() -> list[QRCode]:
@@ -69,11 +80,11 @@ def on_wall(wall: WallDisplay, *, now: datetime) -> OnWall:
     ids = latest.order_by("-created_at", "-pk").values("pk")[:_AMONG]
     paid = Payment.objects.filter(pk__in=ids, state=PaymentState.SUCCEEDED)
     payments = list(paid.order_by("-paid_at", "-pk")[:_SHOWN])
-    return OnWall(None if wall.code_id is not None else _asked(wall, now=now), payments)
+    return OnWall(wall, None if wall.code_id is not None else _asked(wall, now=now), payments)
 
 
 def _asked(wall: WallDisplay, *, now: datetime) -> Order | None:
-    """The order that a desk of the store asked for last, while it can be paid; not one whose payer's own code was scanned."""
+    """The order that a desk of the store, or of the display's terminal, asked for last, while it can be paid; not one whose payer's own code was scanned."""
     scanned = Payment.objects.filter(order=OuterRef("pk"), product=Product.BARCODE)
     orders = Order.objects.filter(
         ~Exists(scanned),
@@ -84,6 +95,8 @@ def _asked(wall: WallDisplay, *, now: datetime) -> Order | None:
         created_at__gte=now - _FRESH,
         expires_at__gt=now,
     )
+    if wall.terminal_id is not None:
+        orders = orders.filter(terminal_id=wall.terminal_id)
     found: Order | None = orders.order_by("-created_at", "-pk").first()
     return found
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Case, Count, F, Sum, When
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, Sum, When
 
 from apps.accounts.models import User
 from apps.checkout.models import Shift, ShiftTotal
 from apps.core import keyset
-from apps.payments.models import OPEN_STATES, Payment, PaymentState
+from apps.payments.models import OPEN_STATES, Order, OrderState, Payment, PaymentState
+from apps.platforms.gateway import Product
 from apps.refunds.models import Refund, RefundState
 
 #: No order taken at a desk can be paid for so long.
@@ -159,6 +160,19 @@ def _wallet(path: str) -> Case:
     return Case(
         When(**{f"{path}wallet": ""}, then=F(f"{path}platform")), default=F(f"{path}wallet")
     )
+
+
+def open_in(shift: Shift, *, now: datetime) -> list[Order]:
+    """What the member asked for in this shift and may still be paid for, or was tried and has no end yet; oldest first."""
+    tried = Payment.objects.filter(order=OuterRef("pk"), state__in=OPEN_STATES)
+    orders = Order.objects.filter(
+        Q(state=OrderState.OPEN, expires_at__gt=now) | Exists(tried),
+        store_id=shift.store_id,
+        taken_by_id=shift.member_id,
+        created_at__gte=shift.opened_at,
+    )
+    scanned = Payment.objects.filter(order=OuterRef("pk"), product=Product.BARCODE)
+    return list(orders.annotate(by_barcode=Exists(scanned)).order_by("created_at", "pk"))
 
 
 def still_open(shift: Shift) -> int:

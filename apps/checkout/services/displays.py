@@ -25,15 +25,17 @@ def put_up_display(
     *,
     store_id: int,
     code_id: int | None,
+    terminal_id: int | None = None,
     name: str,
     member: User,
     now: datetime,
     actor: Actor,
 ) -> WallDisplay:
-    """A new display with its link. Store and code (None: what the desk asks for) are the caller's to check."""
+    """A new display with its link. Store, and code or terminal (None: what any desk asks for), are the caller's to check."""
     wall: WallDisplay = WallDisplay.objects.create(
         store_id=store_id,
         code_id=code_id,
+        terminal_id=terminal_id,
         name=name,
         token=new_token(_TOKEN_LENGTH),
         made_by=member,
@@ -47,7 +49,7 @@ def put_up_display(
         actor=actor,
         at=now,
         store_id=store_id,
-        data={"code_id": code_id},
+        data={"code_id": code_id, "terminal_id": terminal_id},
     )
     return wall
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, time, timedelta
 
 import pytest
 import time_machine
@@ -17,6 +18,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from apps.accounts.models import User
+from apps.checkout.selectors.desk import list_given_back, sum_receipts
 from apps.checkout.services import ask_at_desk
 from apps.core import clock
 from apps.core.audit import Actor
@@ -28,9 +30,12 @@ from apps.payments.models import Order, Payment
 from apps.payments.services import apply_payment_result, prepare_payment
 from apps.payments.tests.factories import PAYER, make_account, make_paid, paid_result
 from apps.platforms import registry
-from apps.platforms.gateway import PlatformGateway, Product
+from apps.platforms.gateway import Outcome, PlatformGateway, Product, RefundResult
 from apps.platforms.models import PlatformAccount
 from apps.platforms.tests.fakes import FakeGateway
+from apps.refunds.models import Refund
+from apps.refunds.services import apply_refund_result, request_refund
+from apps.reports.selectors import day_so_far
 
 ACTOR = Actor("desk")
 
@@ -182,6 +187,58 @@ def test_a_wrong_amount_comes_back(desk: Desk, amount: str, words: str) -> None:
         assert not Order.objects.exists()
 
 
+def test_an_unusually_large_amount_is_asked_about_first(desk: Desk) -> None:
+    desk.pay(desk.ask(minor=50_000))
+    desk.clock.shift(1)
+    # Under ¥1,000, and up to ten times what was paid: no question.
+    for number, amount in enumerate(("999.99", "1000", "4999.99")):
+        assert desk.post(amount=amount, nonce=f"{number}" * 20).status_code == 303, amount
+    response = desk.post(amount="5000", nonce="q" * 20)
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "Is this amount right?" in page
+    assert "Yes, ask for ¥5,000.00" in page
+    with enter_scope(desk.shop.scope):
+        assert Order.objects.filter(amount_minor=500_000).count() == 0
+    # A yes to another amount is none; back keeps what was typed.
+    assert "Is this amount right?" in desk.post(amount="5000.01", sure="500000").content.decode()
+    assert 'value="5000.00"' in desk.page("?amount=5000.00")
+    # The same yes twice is one order.
+    for _press in range(2):
+        answer = desk.post(amount="5000", sure="500000", nonce="q" * 20)
+        assert answer.status_code == 303
+    with enter_scope(desk.shop.scope):
+        assert Order.objects.filter(amount_minor=500_000).count() == 1
+
+
+def test_what_is_large_goes_by_the_stores_last_thirty_days(desk: Desk) -> None:
+    def asked(amount: str) -> bool:
+        return "Is this amount right?" in desk.post(amount=amount).content.decode()
+
+    with enter_scope(desk.shop.scope):
+        elsewhere: Store = Store.objects.create(name="二号店")
+        far = make_paid(desk.shop, desk.account, minor=900_000, now=clock.now())
+        Payment.objects.filter(pk=far.pk).update(store_id=elsewhere.pk)
+    # Nothing was paid in this store yet.
+    only = {"store": str(desk.shop.store.pk)}
+    assert asked("1000")
+    assert desk.post(amount="999.99", **only).status_code == 303
+    desk.pay(desk.ask(minor=10_001))
+    assert not asked("1000.01")
+    desk.clock.shift(timedelta(days=31))
+    # A log-in does not last so long.
+    desk.cashier.force_login(desk.shop["cashier"])
+    assert asked("1000.01")
+
+
+def test_htmx_gets_the_question_alone(desk: Desk) -> None:
+    client = desk.cashier
+    form = {"store": str(desk.shop.store.pk), "amount": "80000", "nonce": "z" * 20}
+    part = client.post(desk.url(), form, headers={"HX-Request": "true"}).content.decode()
+    assert "Is this amount right?" in part
+    assert "<html" not in part
+
+
 def test_a_terminal_of_another_store_is_refused(desk: Desk) -> None:
     with enter_scope(desk.shop.scope):
         elsewhere = Store.objects.create(name="二号店")
@@ -310,6 +367,100 @@ def test_the_queue_of_todays_receipts_adds_up(desk: Desk) -> None:
     assert "second@tea.test" in everybody
 
 
+def test_the_days_sums_go_by_booked_days_as_a_slow_second_count_does(desk: Desk) -> None:
+    """Sales and refunds of several days by two cashiers and a printed code, counted again row by row."""
+    dice = random.Random(5)
+    takers = {"cashier": desk.shop["cashier"], "other": desk.other}
+    payments: list[tuple[str, Payment]] = []
+    days = []
+    for _day in range(4):
+        days.append(clock.business_date(clock.now()))
+        for _number in range(5):
+            who = dice.choice(list(takers))
+            payments.append(
+                (who, desk.pay(desk.ask(takers[who], minor=dice.randrange(500, 9_000))))
+            )
+            desk.clock.shift(timedelta(minutes=7))
+        for _number in range(3):
+            # Of any day: most of what goes back was taken on an earlier one.
+            _who, payment = dice.choice(payments)
+            give_back(desk, payment, dice.randrange(1, 120))
+        desk.clock.shift(timedelta(days=1))
+    with enter_scope(desk.shop.scope):
+        make_paid(desk.shop, desk.account, minor=777, now=clock.now())
+        days.append(clock.business_date(clock.now()))
+        slow: dict[tuple[str, date], list[int]] = {}
+        for one in Payment.objects.select_related("order"):
+            if one.order.taken_by_id is None:
+                continue
+            for key in (str(one.order.taken_by_id), "all"):
+                counted = slow.setdefault((key, one.booked_date), [0, 0, 0, 0])  # type: ignore[arg-type]  # all are booked
+                counted[0] += 1
+                counted[1] += one.amount_minor
+        for row in Refund.objects.select_related("payment__order"):
+            for key in (str(row.payment.order.taken_by_id), "all"):
+                counted = slow.setdefault((key, row.booked_date), [0, 0, 0, 0])  # type: ignore[arg-type]  # as above
+                counted[2] += 1
+                counted[3] += row.amount_minor
+        for day in days:
+            for key, member in (("all", None), *((str(u.pk), u) for u in takers.values())):
+                sums = sum_receipts(day, taken_by=member)
+                found = [sums.paid_count, sums.paid_minor, sums.refund_count, sums.refund_minor]
+                assert found == slow.get((key, day), [0, 0, 0, 0]), (key, day)
+                assert len(list_given_back(day, taken_by=member)) == sums.refund_count
+        # The page of the whole day, less what a printed code took.
+        whole = day_so_far(now=clock.now() - timedelta(days=1), day_starts_at=time(0)).today
+        sums = sum_receipts(days[3], taken_by=None)
+        assert (whole.payment_minor, whole.refund_count, whole.refund_minor) == (
+            sums.paid_minor,
+            sums.refund_count,
+            sums.refund_minor,
+        )
+
+
+def give_back(desk: Desk, payment: Payment, minor: int) -> None:
+    with enter_scope(desk.shop.scope):
+        row = request_refund(
+            payment_id=payment.pk,
+            amount=Money(minor),
+            reason="x",
+            member=desk.shop["manager"],
+            actor=ACTOR,
+            now=clock.now(),
+        )
+        apply_refund_result(
+            refund_id=row.pk,
+            result=RefundResult(
+                outcome=Outcome.SUCCEEDED,
+                order_no=row.payment.order_no,
+                refund_no=row.refund_no,
+                platform_refund_no=f"50{row.pk:026d}",
+                amount=Money(minor),
+                refunded_at=clock.now(),
+            ),
+            via="poll",
+            now=clock.now(),
+            actor=ACTOR,
+        )
+
+
+def test_a_refund_of_an_earlier_sale_stands_on_the_day_it_went_back(desk: Desk) -> None:
+    sale = desk.pay(desk.ask(minor=1_000))
+    desk.clock.shift(timedelta(days=1))
+    give_back(desk, sale, 300)
+    page = desk.page("today/")
+    main = page.split('id="receipts"')[1]
+    assert "−¥3.00" in main
+    assert "1 refund" in main
+    assert "0 payments" in main
+    assert "Given back today" in main
+    assert "Nothing taken yet today" not in main
+    other = desk.page("today/", desk.client(desk.other))
+    assert "3.00" not in other.split('id="receipts"')[1]
+    everybody = desk.page("today/?who=all", desk.client(desk.shop["owner"]))
+    assert "−¥3.00" in everybody
+
+
 def test_yesterdays_receipts_are_not_todays(desk: Desk) -> None:
     desk.pay(desk.ask())
     desk.clock.shift(timedelta(days=1))
@@ -401,8 +552,14 @@ def test_how_much_the_pages_ask(
         desk.cashier.get(desk.url(f"{order.pk}/"), headers=part)
     with django_assert_num_queries(6):
         desk.cashier.get(desk.url("heard/"), headers=part)
-    # The rows and their sums.
-    with django_assert_num_queries(7):
+    # The rows and the sums of what came and what went back; what went back, where there is any.
+    with django_assert_num_queries(8):
+        desk.cashier.get(desk.url("today/"), headers=part)
+    with enter_scope(desk.shop.scope):
+        sale = Payment.objects.filter(state="succeeded").order_by("pk")[0]
+    for minor in (3, 4, 5):
+        give_back(desk, sale, minor)
+    with django_assert_num_queries(9):
         desk.cashier.get(desk.url("today/"), headers=part)
 
 

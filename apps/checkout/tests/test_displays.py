@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -17,7 +18,7 @@ from apps.checkout.selectors.displays import masked
 from apps.checkout.tests.test_desk import ACTOR, Desk, make_desk
 from apps.core.models import AuditEvent, Door
 from apps.core.tenancy import enter_scope
-from apps.merchants.models import Membership, Role, Store
+from apps.merchants.models import Membership, Role, Store, Terminal
 from apps.merchants.tests.factories import NOW, check_now, make_shop
 from apps.payments.tests.factories import make_paid
 from apps.qrcodes.artwork import qr_svg
@@ -126,6 +127,40 @@ def test_a_display_may_show_a_printed_code(desk: Desk) -> None:
     assert qr_svg(link_of(code), label="Code to pay with") not in stranger(wall)
 
 
+def test_a_display_of_one_terminal_shows_what_its_desk_asks_for(desk: Desk) -> None:
+    with enter_scope(desk.shop.scope):
+        mine = Terminal.objects.create(store=desk.shop.store, name="一号台")
+        other = Terminal.objects.create(store=desk.shop.store, name="二号台")
+    wall = make_wall(desk, f"terminal-{mine.pk}")
+    assert wall.terminal_id == mine.pk
+    listed = desk.page("wall/", desk.client(desk.shop["manager"]))
+    assert "Shows the amount that the desk with the terminal “一号台” asks for." in listed
+    store = {"store": str(desk.shop.store.pk)}
+    desk.post(amount="31.00", terminal=str(mine.pk), nonce="a" * 20, **store)
+    desk.clock.shift(1)
+    # Later, and not this terminal's: another desk's, and one without a terminal.
+    desk.post(amount="41.00", terminal=str(other.pk), nonce="b" * 20, **store)
+    desk.clock.shift(1)
+    desk.post(amount="51.00", nonce="c" * 20, **store)
+    assert "¥31.00" in stranger(wall)
+    assert "¥51.00" in stranger(make_wall(desk))
+    with enter_scope(desk.shop.scope):
+        code = make_code(desk)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            WallDisplay.objects.filter(pk=wall.pk).update(code=code)
+
+
+def test_a_display_of_another_stores_terminal_is_out_of_reach(desk: Desk) -> None:
+    with enter_scope(desk.shop.scope):
+        elsewhere: Store = Store.objects.create(name="二号店")
+        far = Terminal.objects.create(store=elsewhere, name="别处")
+    Membership.objects.filter(user=desk.shop["manager"]).update(store_ids=[desk.shop.store.pk])
+    response = desk.client(desk.shop["manager"]).post(
+        desk.url("wall/"), {"shows": f"terminal-{far.pk}", "name": ""}
+    )
+    assert response.status_code == 422
+
+
 def test_the_page_asks_for_changes_only(desk: Desk) -> None:
     wall = make_wall(desk)
     client = Client(headers={"HX-Request": "true"})
@@ -140,6 +175,22 @@ def test_the_page_asks_for_changes_only(desk: Desk) -> None:
     assert later != mark
     desk.pay(order)
     assert mark_of(wall) not in {mark, later}
+
+
+def test_the_page_tells_no_numbers_that_count_up(desk: Desk) -> None:
+    """Whoever keeps the link open could else read from them how much the shop sells."""
+    wall, other = make_wall(desk), make_wall(desk)
+    payments = [desk.pay(desk.ask(minor=minor)) for minor in (500, 600, 700)]
+    page = stranger(wall)
+    names = re.findall(r'data-paid="([^"]+)"', page)
+    assert len(set(names)) == 3
+    for text in (*names, mark_of(wall)):
+        assert re.fullmatch(r"[0-9a-f]{24}", text)
+    for payment in payments:
+        assert not re.search(rf"\D{payment.pk}\D", "/".join((*names, mark_of(wall))))
+    # The same on the next look, others on another display.
+    assert re.findall(r'data-paid="([^"]+)"', stranger(wall)) == names
+    assert not set(names) & set(re.findall(r'data-paid="([^"]+)"', stranger(other)))
 
 
 def test_old_payments_leave_the_wall(desk: Desk) -> None:

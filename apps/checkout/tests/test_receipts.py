@@ -20,7 +20,7 @@ from apps.core.models import Door
 from apps.core.money import Money
 from apps.core.tenancy import enter_scope
 from apps.merchants.tests.factories import NOW as SHOP_NOW
-from apps.merchants.tests.factories import make_shop
+from apps.merchants.tests.factories import make_shop, make_user
 from apps.payments.models import Order
 from apps.payments.tests.factories import make_account, make_order, make_paid
 from apps.platforms.tests.wechatpay_server import NOW
@@ -138,7 +138,7 @@ def test_the_whole_way_of_a_request(shop: Shop, client: Client, address: str) ->
     assert "138****" not in page
     assert "ask-refund" not in page
     # Sent again: the open one stays alone.
-    assert client.post(f"{address}/refund", sent)["Location"] == address
+    assert client.post(f"{address}/refund", sent)["Location"] == f"{address}#refund"
     with enter_scope(shop.scope):
         (asked,) = RefundRequest.objects.all()
         assert asked.words.isprintable()
@@ -198,10 +198,62 @@ def test_where_the_shop_takes_none_a_crafted_post_makes_none(
     shop: Shop, client: Client, address: str
 ) -> None:
     sent = {"reason": "other", "amount": "1"}
-    assert client.get(f"{address}/refund")["Location"] == address
-    assert client.post(f"{address}/refund", sent)["Location"] == address
+    assert client.get(f"{address}/refund")["Location"] == f"{address}#refund"
+    assert client.post(f"{address}/refund", sent)["Location"] == f"{address}#refund"
+    assert "takes no requests" in why_not(client, address)
     with enter_scope(shop.scope):
         assert RefundRequest.objects.count() == 0
+
+
+def why_not(client: Client, address: str, language: str = "en") -> str:
+    """What the receipt says about why nothing can be asked for; "" where it can."""
+    page = client.get(address, headers={"Accept-Language": language}).content.decode()
+    found = re.search(r'id="refund" data-testid="why-not">([^<]*)<', page)
+    assert (found is None) == ('data-testid="ask-refund"' in page)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("may", ""),
+        ("asked", "You have asked already"),
+        ("late", "within 7 days of paying"),
+        ("asked and late", "You have asked already"),
+        ("under way", "on its way to you"),
+        ("part", ""),
+    ],
+)
+def test_it_says_why_a_refund_cannot_be_asked_for(
+    shop: Shop, client: Client, address: str, case: str, words: str
+) -> None:
+    let_ask(shop)
+    sent = {"reason": "other", "amount": "1"}
+    with time_machine.travel(NOW + timedelta(minutes=1), tick=False) as traveller:
+        if "asked" in case:
+            assert client.post(f"{address}/refund", sent)["Location"] == address
+        if case in {"under way", "part"}:
+            with enter_scope(shop.scope):
+                request_refund(
+                    payment_id=shop.payments()[0].pk,
+                    amount=Money(1_250 if case == "under way" else 200),
+                    reason="x",
+                    member=make_user(f"{new_token(8)}@x.test".lower()),
+                    actor=ACTOR,
+                    now=NOW,
+                )
+        if "late" in case:
+            traveller.shift(timedelta(days=8))
+        said = why_not(client, address)
+        assert words in said
+        assert bool(said) == bool(words)
+        if words:
+            assert client.get(f"{address}/refund")["Location"] == f"{address}#refund"
+            assert client.post(f"{address}/refund", sent)["Location"] == f"{address}#refund"
+            with enter_scope(shop.scope):
+                assert RefundRequest.objects.count() == int("asked" in case)
+        else:
+            assert client.get(f"{address}/refund").status_code == 200
 
 
 def test_an_unpaid_order_has_no_receipt(db: None) -> None:

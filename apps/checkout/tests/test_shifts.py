@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from apps.accounts.models import User
 from apps.checkout.models import Shift, ShiftTotal
-from apps.checkout.selectors.shifts import add_up
+from apps.checkout.selectors.shifts import add_up, open_shift_of
 from apps.checkout.services import close_shift, open_shift
 from apps.checkout.services.shifts import write_close
 from apps.checkout.tests.test_desk import ACTOR, Desk, make_desk
@@ -150,7 +150,7 @@ def test_what_is_heard_of_after_the_close_is_said_and_changes_nothing(desk: Desk
     assert "1 payment is still open" in desk.page("shift/")
     paid_at = clock.now()
     desk.clock.shift(60)
-    desk.cashier.post(desk.url(f"shift/{shift.pk}/close/"))
+    desk.cashier.post(desk.url(f"shift/{shift.pk}/close/"), {"seen": str(payment.order_id)})
     with enter_scope(desk.shop.scope):
         apply_payment_result(
             payment_id=payment.pk,
@@ -177,6 +177,61 @@ def test_opening_and_closing_twice_changes_nothing(desk: Desk) -> None:
         shift.refresh_from_db()
         assert (shift.closing_note, shift.closed_at) == ("first", NOW + timedelta(seconds=10))
         assert ShiftTotal.objects.get().paid_minor == 1_250
+
+
+def test_closing_while_something_is_open_asks_first_and_names_it(desk: Desk) -> None:
+    desk.ask(minor=77_700)
+    desk.clock.shift(1)
+    shift = begin(desk)
+    waiting = desk.ask(minor=1_234)
+    desk.pay(desk.ask(minor=500))
+    desk.clock.shift(2)
+    tried = desk.ask(minor=4_321)
+    desk.open_attempt(tried)
+    desk.ask(desk.other, minor=88_800)
+    close = desk.url(f"shift/{shift.pk}/close/")
+    page = desk.cashier.post(close, {"note": "点清"}).content.decode()
+    assert "2 payments are still open" in page
+    assert "¥12.34" in page
+    assert "¥43.21" in page
+    # Neither what was asked for before the shift, nor another cashier's, nor what is paid.
+    assert not any(text in page for text in ("777.00", "888.00", "¥5.00"))
+    seen = f"{waiting.pk}-{tried.pk}"
+    assert f'name="seen" value="{seen}"' in page
+    assert 'value="点清"' in page
+    with enter_scope(desk.shop.scope):
+        shift.refresh_from_db()
+        assert shift.closed_at is None
+    # What came meanwhile was not named, so it is asked about again; what was paid meanwhile is no trouble.
+    desk.pay(tried)
+    fresh = desk.ask(minor=99)
+    page = desk.cashier.post(close, {"note": "点清", "seen": seen}).content.decode()
+    assert "¥0.99" in page
+    assert "43.21" not in page
+    done = desk.cashier.post(close, {"note": "点清", "seen": f"{waiting.pk}-{fresh.pk}"})
+    assert done["Location"] == desk.url(f"shifts/{shift.pk}/")
+    with enter_scope(desk.shop.scope):
+        shift.refresh_from_db()
+        assert shift.closing_note == "点清"
+    # Pressed twice.
+    assert desk.cashier.post(close, {"note": "x"}).status_code == 303
+
+
+@pytest.mark.parametrize("seen", ["", "x", "1-²", "9" * 3_000])
+def test_a_crafted_yes_is_none(desk: Desk, seen: str) -> None:
+    shift = begin(desk)
+    desk.ask()
+    close = desk.url(f"shift/{shift.pk}/close/")
+    assert desk.cashier.post(close, {"note": "", "seen": seen}).status_code == 200
+
+
+def test_what_is_over_is_not_asked_about(desk: Desk) -> None:
+    shift = begin(desk)
+    order = desk.ask()
+    desk.clock.shift(timedelta(hours=2))
+    assert order.expires_at < clock.now()
+    close = desk.url(f"shift/{shift.pk}/close/")
+    assert desk.cashier.post(close, {"note": ""}).status_code == 303
 
 
 def test_a_form_without_a_store_comes_back(desk: Desk) -> None:
@@ -345,6 +400,27 @@ def test_however_many_tabs_open_a_shift_there_is_one(opened: tuple[Shop, Shift])
     assert together(begin_another) == [""] * THREADS
     with enter_scope(shop.scope):
         assert Shift.objects.filter(member=shop["manager"]).count() == 1
+
+
+def test_without_the_partial_key_two_tabs_would_open_two_shifts(
+    opened: tuple[Shop, Shift],
+) -> None:
+    """The twin: whoever looked before writing believed that there was none; only the table's key stops the second."""
+    shop, shift = opened
+    with enter_scope(shop.scope):
+        Shift.objects.filter(pk=shift.pk).update(closed_at=NOW)
+    looked = threading.Barrier(THREADS)
+    believed: list[bool] = []
+
+    def work() -> None:
+        with enter_scope(shop.scope):
+            believed.append(open_shift_of(shop["cashier"]) is None)
+            looked.wait()
+            Shift.objects.create(store=shop.store, member=shop["cashier"], opened_at=NOW)
+
+    outcomes = together(work)
+    assert believed == [True] * THREADS
+    assert outcomes.count("IntegrityError") == THREADS - 1
 
 
 def test_roles_of_the_list(desk: Desk) -> None:

@@ -292,6 +292,21 @@ def test_that_nothing_was_charged_is_said_once(desk: Desk, code: str, words: str
     assert page.count("othing was charged") == 1
 
 
+def test_an_unusually_large_amount_is_asked_about_before_the_code_is_used(desk: Desk) -> None:
+    response = desk.take(amount="3000")
+    page = text_of(response)
+    assert response.status_code == 422
+    assert "unusually large" in page
+    assert 'name="sure" value="300000"' in page
+    assert 'value="3000"' in page
+    assert desk.orders() == 0
+    assert "unusually large" in text_of(desk.take(amount="30000", sure="300000"))
+    assert desk.orders() == 0
+    assert desk.taken(amount="3000", sure="300000").amount_minor == 300_000
+    # Now it is usual.
+    assert desk.taken(amount="30000", nonce="z" * 20).amount_minor == 3_000_000
+
+
 def test_a_refused_code_says_why_and_another_one_keeps_the_amount(desk: Desk) -> None:
     desk.platform.fail_next("pay_barcode", PlatformRejected("raw", code="PAYERROR"))
     refused = desk.taken(note="靠窗")

@@ -21,9 +21,11 @@ from apps.checkout.selectors.desk import (
     DeskOrder,
     called,
     get_desk_order,
+    list_given_back,
     list_receipts,
     still_asked_for,
     sum_receipts,
+    unusually_large,
 )
 from apps.checkout.selectors.shifts import open_shift_of
 from apps.checkout.services import ask_at_desk, give_up, watch
@@ -50,7 +52,9 @@ _OVER = frozenset({Asking.PAID, Asking.CLOSED})
 @require_http_methods(["GET", "HEAD", "POST"])
 @merchant_view("payments.take")
 def desk(request: MerchantRequest) -> HttpResponse:
-    """The keys for an amount; a POST opens an order and leads to its code (303). With mistakes it comes back with 422."""
+    """The keys for an amount; a POST opens an order and leads to its code (303). With mistakes it comes back with 422, and an
+    unusually large amount is asked about first.
+    """
     stores = list(list_stores(only_active=True))
     terminals = list(list_terminals(only_active=True))
     now = clock.now()
@@ -59,11 +63,16 @@ def desk(request: MerchantRequest) -> HttpResponse:
         if form.is_valid():
             wanted = form.cleaned_data
             store = next(store for store in stores if store.pk == wanted["store"])
+            amount = wanted["amount"]
+            if not form.is_sure and unusually_large(amount, store_id=store.pk, now=now):
+                # Nothing is opened yet: whoever typed a zero too many goes back.
+                context = {"wanted": wanted, "store": store, **_frame(request, now=now)}
+                return render_page(request, "checkout/desk_large.html", context, partial="large")
             try:
                 order = ask_at_desk(
                     store_id=store.pk,
                     terminal_id=wanted["terminal"],
-                    amount=wanted["amount"],
+                    amount=amount,
                     subject=subject_for(request.merchant, store),
                     nonce=wanted["nonce"],
                     member=request.member,
@@ -76,7 +85,10 @@ def desk(request: MerchantRequest) -> HttpResponse:
                 remember(request, store_id=store.pk, terminal_id=wanted["terminal"])
                 return see_other(reverse("till:desk_order", args=[request.merchant.slug, order.pk]))
     else:
-        initial = remembered(request, stores=stores, terminals=terminals)
+        # Back from the question whether an amount is right.
+        initial = remembered(request, stores=stores, terminals=terminals) | {
+            "amount": request.GET.get("amount", "")[:40]
+        }
         form = DeskForm(stores=stores, terminals=terminals, initial=initial)
     context = {
         "form": form,
@@ -169,6 +181,8 @@ def desk_today(request: MerchantRequest) -> HttpResponse:
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
     )
+    sums = sum_receipts(day, taken_by=taken_by)
+    first_page = not (request.GET.get("after") or request.GET.get("before"))
     here = request.path
     who = "who=all&" if everybody else ""
     context = {
@@ -176,12 +190,16 @@ def desk_today(request: MerchantRequest) -> HttpResponse:
         "rows": [
             {"payment": row, "order": row.order, "wallet": wallet_of(row)} for row in page.rows
         ],
-        "sums": sum_receipts(day, taken_by=taken_by),
+        "sums": sums,
+        # On the first page only: the pages are the payments'.
+        "given_back": list_given_back(day, taken_by=taken_by)
+        if sums.refund_count and first_page
+        else [],
         "everybody": everybody,
         "may_all": may_all,
         "newer": f"{here}?{who}before={page.newer}" if page.newer else "",
         "older": f"{here}?{who}after={page.older}" if page.older else "",
-        "first_page": not (request.GET.get("after") or request.GET.get("before")),
+        "first_page": first_page,
         "here": f"{here}?who=all" if everybody else here,
     }
     return render_page(request, "checkout/desk_today.html", context, partial="receipts")

@@ -29,7 +29,7 @@ from apps.checkout.views.frame import for_strangers, order_address, see_other, s
 from apps.core import clock
 from apps.core.htmx import render_page
 from apps.merchants.access import DoorRequest, MerchantRequest, door_view, merchant_view
-from apps.merchants.selectors import list_stores
+from apps.merchants.selectors import list_stores, list_terminals
 from apps.qrcodes.artwork import qr_svg
 from apps.qrcodes.selectors import link_of, usable
 
@@ -41,12 +41,18 @@ def display_list(request: MerchantRequest) -> HttpResponse:
     """The displays that are up, each with its link, and the form for another one."""
     stores = list(list_stores(only_active=True))
     data = request.POST if request.method == "POST" else None
-    form = DisplayForm(data, stores=stores, codes=codes_to_show())
+    form = DisplayForm(
+        data,
+        stores=stores,
+        codes=codes_to_show(),
+        terminals=list(list_terminals(only_active=True)),
+    )
     if request.method == "POST" and form.is_valid():
-        store_id, code_id = form.chosen()
+        store_id, code_id, terminal_id = form.chosen()
         put_up_display(
             store_id=store_id,
             code_id=code_id,
+            terminal_id=terminal_id,
             name=form.cleaned_data["name"],
             member=request.member,
             now=clock.now(),
@@ -93,7 +99,7 @@ def wall(request: DoorRequest) -> HttpResponse:
     # A code that was moved takes money for another store: this wall must not show it.
     here = found.code is not None and found.code.store_id == found.store_id
     usable_code = here and found.code is not None and usable(found.code, now) is None
-    mark = f"{shown.mark}/{int(usable_code)}"
+    mark = shown.mark(usable=usable_code)
     if request.GET.get("mark") == mark:
         # The page asks every two seconds; mostly nothing has changed.
         return HttpResponse(status=204)
@@ -101,7 +107,12 @@ def wall(request: DoorRequest) -> HttpResponse:
         "order": shown.order,
         "mark": mark,
         "latest": [
-            {"payment": one, "amount": masked(one.amount_minor), "wallet": wallet_of(one)}
+            {
+                "name": shown.name_of(one),
+                "payment": one,
+                "amount": masked(one.amount_minor),
+                "wallet": wallet_of(one),
+            }
             for one in shown.payments
         ],
         **shop_facts(request, found.store, found.code.scenario if found.code else None),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.checkout import selectors
@@ -20,7 +21,7 @@ from apps.core import clock
 from apps.merchants.access import DoorRequest, actor_of, client_ip, door_view
 from apps.payments.models import Order, Payment
 from apps.refunds.forms import RequestForm, over_refund_sentence
-from apps.refunds.models import RequestReason
+from apps.refunds.models import RequestReason, RequestTerms
 from apps.refunds.selectors import (
     left_to_refund,
     may_ask,
@@ -35,6 +36,9 @@ from apps.refunds.services import (
     ask_for_refund,
     withdraw_request,
 )
+
+#: Where the receipt says why nothing can be asked for.
+_WHY: Final = "#refund"
 
 
 @payer_page
@@ -55,13 +59,13 @@ def receipt(request: DoorRequest) -> HttpResponse:
 @door_view("receipt")
 @require_http_methods(["GET", "HEAD", "POST"])
 def receipt_ask(request: DoorRequest) -> HttpResponse:
-    """Ask the shop for money back, where it lets its customers; what cannot be asked leads back to the receipt."""
+    """Ask the shop for money back, where it lets its customers; what cannot be asked leads back to the receipt, which says why."""
     now = clock.now()
     found = _receipt(request)
     payment = _payment(found)
     terms = request_terms()
     if payment is None or now >= found.expires_at or may_ask(payment, now=now, terms=terms):
-        return see_other(receipt_address(found))
+        return see_other(f"{receipt_address(found)}{_WHY}")
     left = left_to_refund(payment)
     form = RequestForm(
         request.POST if request.method == "POST" else None,
@@ -85,7 +89,7 @@ def receipt_ask(request: DoorRequest) -> HttpResponse:
             form.add_error("amount", over_refund_sentence(refused.left))
         except NotAskable as refused:
             if refused.reason != "often":
-                return see_other(receipt_address(found))
+                return see_other(f"{receipt_address(found)}{_WHY}")
             note = _("You have asked very often today. Please speak to the shop, or try tomorrow.")
         else:
             return see_other(receipt_address(found))
@@ -113,6 +117,29 @@ def receipt_withdraw(request: DoorRequest) -> HttpResponse:
         with contextlib.suppress(NotOpen):
             withdraw_request(payment=payment, now=clock.now(), actor=actor_of(request))
     return see_other(receipt_address(found))
+
+
+def _why_not(refused: str, *, terms: RequestTerms) -> str:
+    """Why the customer cannot ask for money back, by a word of ``may_ask``; "" where they can."""
+    match refused:
+        case "":
+            return ""
+        case "open":
+            return _("You have asked already. Until the shop answers you cannot ask again.")
+        case "late":
+            return ngettext(
+                "Here a refund could be asked for within %(days)d day of paying. Please speak to the shop.",
+                "Here a refund could be asked for within %(days)d days of paying. Please speak to the shop.",
+                terms.days,
+            ) % {"days": terms.days}
+        case "refunded":
+            return _("All of it has been given back; nothing is left to ask for.")
+        case "under_way":
+            return _("All of it is given back or on its way to you; nothing is left to ask for.")
+        case "off":
+            return _("For a refund, please speak to the shop; it takes no requests on this page.")
+        case _:
+            return _("For a refund of this payment, please speak to the shop.")
 
 
 def receipt_address(found: Receipt) -> str:
@@ -151,10 +178,12 @@ def _facts(request: DoorRequest, found: Receipt, *, now: datetime) -> dict[str, 
     asked = requests_of(payment)
     terms = request_terms()
     refused = may_ask(payment, now=now, terms=terms)
+    # The answer to a request that waits, and what was given back, stand above in words of their own.
     return facts | {
         "wallet": selectors.wallet_of(payment),
         "refunds": refunds_of(payment),
         "whole": payment.refunded_minor == payment.amount_minor,
         "requests": asked,
-        "may_ask": not refused and not any(one.state == "asked" for one in asked),
+        "may_ask": not refused,
+        "why_not": _why_not(refused, terms=terms),
     }

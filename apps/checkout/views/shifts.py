@@ -13,6 +13,7 @@ from apps.checkout.selectors.shifts import (
     add_up,
     get_shift,
     list_shifts,
+    open_in,
     open_shift_of,
     still_open,
     written_sums,
@@ -72,13 +73,26 @@ def shift(request: MerchantRequest) -> HttpResponse:
 @require_POST
 @merchant_view("payments.take")
 def shift_close(request: MerchantRequest, shift_id: int) -> HttpResponse:
-    """Close a shift of one's own, or, with the permission to see everybody's, one that somebody forgot to close."""
+    """Close a shift of one's own, or, with the permission to see everybody's, one that somebody forgot to close.
+
+    Where a customer may still be paying it asks first and names what is open; what came meanwhile is asked about again.
+    """
     found = get_shift(shift_id, member=whose(request))
     if found is None:
         raise Http404
     form = ShiftForm(request.POST, stores=None)
     note = form.cleaned_data["note"] if form.is_valid() else ""
-    close_shift(shift_id=found.pk, note=note, now=clock.now(), actor=request.actor())
+    now = clock.now()
+    waiting = open_in(found, now=now) if found.closed_at is None else []
+    if any(order.pk not in form.seen() for order in waiting):
+        context = {
+            "shift": found,
+            "waiting": waiting,
+            "fields": {"note": note, "seen": "-".join(str(order.pk) for order in waiting)},
+            "mine": found.member_id == request.member.pk,
+        }
+        return render_page(request, "checkout/shift_close.html", context)
+    close_shift(shift_id=found.pk, note=note, now=now, actor=request.actor())
     return see_other(reverse("till:shift_detail", args=[request.merchant.slug, found.pk]))
 
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.checkout.forms import TillForm
 from apps.checkout.selectors import Stage, get_charge, takes_barcodes, unsettled, wallet_of
+from apps.checkout.selectors.desk import unusually_large
 from apps.checkout.services import PaidAfterAll, take_at_till
 from apps.checkout.views.desk import desk_voice
 from apps.checkout.views.frame import see_other, subject_for
@@ -20,6 +21,7 @@ from apps.checkout.views.place import remember, remembered, whose
 from apps.core import clock
 from apps.core.doors import new_token
 from apps.core.htmx import render_page, wants_fragment
+from apps.core.money import Money
 from apps.core.templatetags.portal import platform_label
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.models import Store
@@ -41,7 +43,8 @@ _OVER = frozenset({Stage.PAID, Stage.REFUSED, Stage.REVERSED})
 def till(request: MerchantRequest) -> HttpResponse:
     """Amount and code; a POST takes the payment and leads to its page (303).
 
-    A form with mistakes comes back with 422 and what was typed, but for the code.
+    A form with mistakes, or with an unusually large amount that nobody said yes to, comes back with 422 and what was typed, but
+    for the code.
     """
     stores = list(list_stores(only_active=True))
     terminals = list(list_terminals(only_active=True))
@@ -54,6 +57,10 @@ def till(request: MerchantRequest) -> HttpResponse:
         return _show(request, form, stores)
     wanted = form.cleaned_data
     store = next(store for store in stores if store.pk == wanted["store"])
+    now = clock.now()
+    if not form.is_sure and unusually_large(wanted["amount"], store_id=store.pk, now=now):
+        # Its code is never sent back to the page, so it is scanned again; no wallet was asked for anything yet.
+        return _show(request, form, stores, large=wanted["amount"])
     try:
         payment = take_at_till(
             store_id=store.pk,
@@ -65,7 +72,7 @@ def till(request: MerchantRequest) -> HttpResponse:
             terminal_id=wanted["terminal"],
             after=wanted["after"],
             member=request.member,
-            now=clock.now(),
+            now=now,
             actor=request.actor(),
         )
     except PaidAfterAll as paid:
@@ -85,7 +92,9 @@ def _to_charge(request: MerchantRequest, order_id: int) -> HttpResponse:
     return see_other(reverse("till:till_order", args=[request.merchant.slug, order_id]))
 
 
-def _show(request: MerchantRequest, form: TillForm, stores: list[Store]) -> HttpResponse:
+def _show(
+    request: MerchantRequest, form: TillForm, stores: list[Store], *, large: Money | None = None
+) -> HttpResponse:
     wallets = {
         wallet: {"pattern": pattern, "name": platform_label(wallet)}
         for wallet, pattern in shapes().items()
@@ -93,6 +102,8 @@ def _show(request: MerchantRequest, form: TillForm, stores: list[Store]) -> Http
     context = {
         "form": form,
         "stores": stores,
+        # An amount to be asked about.
+        "large": large,
         "takes": takes_barcodes(),
         "wallets": wallets,
         "nonce": new_token(20),
@@ -100,7 +111,7 @@ def _show(request: MerchantRequest, form: TillForm, stores: list[Store]) -> Http
         # The keyboard begins where something is still missing.
         "focus": "code" if form.is_bound and not form.errors.get("amount") else "amount",
     }
-    status = 422 if form.errors else 200
+    status = 422 if form.errors or large is not None else 200
     return render_page(request, "checkout/till.html", context, status=status)
 
 

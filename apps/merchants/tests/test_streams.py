@@ -13,11 +13,16 @@ from django.db import connection
 from django.test import Client
 
 from apps.core.live import publish
+from apps.core.money import Money
 from apps.core.tenancy import enter_scope
 from apps.merchants import streams
-from apps.merchants.models import Membership
+from apps.merchants.models import Membership, Role
 from apps.merchants.streams import Hub, live_stream
-from apps.merchants.tests.factories import Shop, make_shop
+from apps.merchants.tests.factories import NOW, Shop, inside, make_shop, make_user
+from apps.payments.services import apply_payment_result, open_order, prepare_payment
+from apps.payments.tests.factories import PAYER, make_account, paid_result
+from apps.platforms.gateway import Product
+from apps.refunds.services import request_refund
 
 
 @pytest.fixture
@@ -206,6 +211,76 @@ def test_a_stranger_is_refused(shop: Shop) -> None:
     page = Page(shop)
     asyncio.run(story(page))
     assert page.status == 404
+
+
+def test_a_cashier_hears_of_no_other_cashiers_money(shop: Shop) -> None:
+    """Two cashiers and the owner: each hears of what is theirs and nobody's, the owner of all, whatever happens to it."""
+    second = make_user("second@tea.test")
+    Membership.objects.create(merchant=shop.merchant, user=second, role=Role.CASHIER)
+    shop.members["second"] = second
+    takers = {"cashier": shop["cashier"], "second": second, "nobody": None}
+    made: dict[str, set[str]] = {}
+
+    def trade() -> None:
+        with inside(shop):
+            account = make_account(shop)
+            for name, taker in takers.items():
+                order = open_order(
+                    store_id=shop.store.pk,
+                    code_id=None,
+                    taken_by=taker,
+                    amount=Money(5_000),
+                    subject="x",
+                    now=NOW,
+                    actor=PAYER,
+                )
+                payment = prepare_payment(
+                    order_id=order.pk,
+                    account_id=account.pk,
+                    product=Product.DYNAMIC_QR,
+                    now=NOW,
+                    actor=PAYER,
+                )
+                apply_payment_result(
+                    payment_id=payment.pk,
+                    result=paid_result(payment),
+                    via="notification",
+                    now=NOW,
+                    actor=PAYER,
+                )
+                refund = request_refund(
+                    payment_id=payment.pk,
+                    amount=Money(100),
+                    reason="x",
+                    member=shop["manager"],
+                    actor=PAYER,
+                    now=NOW,
+                )
+                made[name] = {told("payment", payment.pk), told("refund", refund.pk)}
+            publish(kind="end", subject_id=1, store_id=shop.store.pk)
+
+    def told(kind: str, number: int) -> str:
+        return f'event: {kind}\ndata: {{"kind": "{kind}", "id": {number}}}\n\n'
+
+    async def story(pages: list[Page]) -> None:
+        tasks = []
+        for page in pages:
+            tasks.append(page.open())
+            await page.hears("retry")
+        await pages[0].hears("refresh")
+        await in_thread(trade)
+        for page in pages:
+            await page.hears("event: end")
+            page.left.set()
+        await asyncio.gather(*tasks)
+
+    pages = {role: Page(shop, role) for role in ("cashier", "second", "owner")}
+    asyncio.run(story(list(pages.values())))
+    everything = set().union(*made.values())
+    for role, page in pages.items():
+        heard = {text for text in page.heard if text.startswith(("event: pay", "event: refund"))}
+        expected = everything if role == "owner" else made[role] | made["nobody"]
+        assert heard == expected, role
 
 
 def test_the_listener_connects_with_every_option_of_the_settings(

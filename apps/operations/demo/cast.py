@@ -16,13 +16,15 @@ from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Membership, Merchant, Role, Store
 from apps.merchants.services import add_terminal
 from apps.operations.demo.control import SimulatorControl
+from apps.payments.models import Payment, PaymentState, Source
 from apps.platforms.gateway import Credentials, Platform
 from apps.platforms.models import PlatformAccount
 from apps.platforms.services import connect_account, terminals
 from apps.qrcodes.models import NoteMode, Pricing, QRCode, ScenarioKind
 from apps.qrcodes.services import create_code, make_code, retire_code, revise_code
 from apps.qrcodes.terms import CodeTerms, PriceChoice
-from apps.refunds.services import set_rule, write_draft
+from apps.refunds.models import RequestReason
+from apps.refunds.services import ask_for_refund, set_request_terms, set_rule, write_draft
 
 SLUG: Final = "demo"
 PASSWORD: Final = "portal-demo-2026"  # noqa: S105  # printed for everybody; the demo guards nothing
@@ -268,6 +270,35 @@ def make_living_codes(stores: list[Store], *, actor: Actor, now: datetime) -> No
 def write_rule(owner: User, *, actor: Actor, now: datetime) -> None:
     """Refunds up to ¥200 at once, above with a confirmation."""
     set_rule(threshold=Money(20_000), confirmations=1, member=owner, actor=actor, now=now)
+
+
+def let_customers_ask(owner: Actor, *, now: datetime) -> None:
+    """Customers may ask for money back on their receipt, and one has."""
+    set_request_terms(
+        is_open=True,
+        days=7,
+        policy="饮品做错、重复付款或不满意，七天内都可以申请退款。",
+        actor=owner,
+        now=now,
+    )
+    paid = Payment.objects.filter(
+        source=Source.PORTAL,
+        state=PaymentState.SUCCEEDED,
+        refund_reserved_minor=0,
+        paid_at__gte=now - timedelta(days=2),
+    ).exclude(platform_trade_no="")
+    payment = paid.order_by("-paid_at", "-pk").first()
+    if payment is not None:
+        ask_for_refund(
+            payment=payment,
+            amount=Money(payment.amount_minor, payment.currency),
+            reason=RequestReason.QUALITY,
+            words="少给了一份点心",
+            contact="13800000000",
+            client_ip="192.0.2.10",
+            now=now,
+            actor=Actor("payer"),
+        )
 
 
 def draft_rules(owner: User, *, actor: Actor, now: datetime) -> None:

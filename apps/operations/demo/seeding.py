@@ -194,6 +194,7 @@ def seed(
         show_bank(cast, days=BILL_DAYS, now=clock.now())
         say("differences settled, days closed")
         closed = keep_books(cast, days=BILL_DAYS, now=clock.now())
+        people.let_customers_ask(owner, now=clock.now())
         scan_oddly(cast, retired, now=now)
         watch_codes(now=clock.now())
         say("risk rules, and what they find")

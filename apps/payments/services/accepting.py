@@ -85,6 +85,11 @@ def take_back_payment(*, payment_id: int, reason: str, actor: Actor, now: dateti
             "reason": reason[:200],
         },
     )
-    live.publish(kind="payment", subject_id=payment.pk, store_id=payment.store_id)
+    live.publish(
+        kind="payment",
+        subject_id=payment.pk,
+        store_id=payment.store_id,
+        member_id=order.taken_by_id,
+    )
     payment.refresh_from_db()
     return payment

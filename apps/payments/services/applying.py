@@ -57,7 +57,7 @@ _BY_TRADE_NO: Final = """
 SELECT order_no FROM payments_payment WHERE merchant_id = %s AND account_id = %s AND platform_trade_no = %s
 """
 _HOLD_ORDER: Final = (
-    "SELECT FROM payments_order WHERE merchant_id = %s AND id = %s FOR NO KEY UPDATE"
+    "SELECT taken_by_id FROM payments_order WHERE merchant_id = %s AND id = %s FOR NO KEY UPDATE"
 )
 
 _TARGETS = {
@@ -263,7 +263,8 @@ def apply_to_payment(
     definite = result.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}
     place = [payment.merchant_id, payment.order_id]
     # The order's row first, then its payments', as everywhere: the other way round this and ``close_order`` deadlock.
-    if definite and sql.first(_HOLD_ORDER, place) is None:
+    held = sql.first(_HOLD_ORDER, place) if definite else None
+    if definite and held is None:
         raise Order.DoesNotExist(payment.order_id)
     over = {"payments.poll": payment.pk}
     if result.outcome is Outcome.SUCCEEDED:
@@ -309,5 +310,10 @@ def apply_to_payment(
                 subject_id=payment.pk,
                 due_at=max(now, payment.payable_until) + LAST_LOOK,
             )
-        live.publish(kind="payment", subject_id=payment.pk, store_id=payment.store_id)
+        live.publish(
+            kind="payment",
+            subject_id=payment.pk,
+            store_id=payment.store_id,
+            member_id=held[0] if held is not None else payment.order.taken_by_id,
+        )
     return changed

@@ -213,7 +213,12 @@ def prepare_payment(
         subject_id=payment.pk,
         due_at=now + FIRST_POLL,
     )
-    live.publish(kind="payment", subject_id=payment.pk, store_id=payment.store_id)
+    live.publish(
+        kind="payment",
+        subject_id=payment.pk,
+        store_id=payment.store_id,
+        member_id=order.taken_by_id,
+    )
     return payment
 
 

@@ -7,6 +7,7 @@ import random
 import threading
 from collections import Counter
 from datetime import date, datetime, time, timedelta
+from time import sleep
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from apps.qrcodes.selectors import (
 )
 from apps.qrcodes.services import (
     AlreadyLooked,
+    alerts,
     create_code,
     look_at_alert,
     pause_code,
@@ -260,7 +262,9 @@ class TestRaising:
             assert raise_alerts([surge(code, scans=70)], actor=ACTOR, now=later) == 0
             alert = CodeAlert.objects.get()
             assert (alert.opened_at, alert.seen_at, alert.facts["scans"]) == (NOW, later, 70)
-            assert AuditEvent.objects.filter(action="code.alerted").count() == 1
+            told = AuditEvent.objects.get(action="code.alerted")
+            assert (told.subject_id, told.store_id) == (code.pk, shop.store.pk)
+            assert told.data == {"alert": "surge"}
 
     def test_of_one_kind_the_last_to_begin_is_told(self, shop: Shop) -> None:
         with inside(shop):
@@ -279,6 +283,32 @@ class TestRaising:
             assert raise_alerts([surge(code)], actor=ACTOR, now=later) == 0
             assert raise_alerts([surge(code, later)], actor=ACTOR, now=later) == 1
             assert CodeAlert.objects.filter(looked_at__isnull=True).count() == 1
+
+    def test_an_hour_after_the_one_that_was_told_raises_anew_though_somebody_looked_within_it(
+        self, shop: Shop
+    ) -> None:
+        def unpaid(hour: datetime) -> Finding:
+            return Finding(code.pk, AlertKind.UNPAID, hour, {"scans": 40})
+
+        with inside(shop):
+            code = make_code(shop.store)
+            raise_alerts([unpaid(NOW)], actor=ACTOR, now=NOW + timedelta(minutes=75))
+            look(shop, CodeAlert.objects.get(), NOW + timedelta(minutes=80))
+            second = NOW + timedelta(hours=1)
+            both = [unpaid(NOW), unpaid(second)]
+            assert raise_alerts(both, actor=ACTOR, now=NOW + timedelta(minutes=135)) == 1
+            assert raise_alerts(both, actor=ACTOR, now=NOW + timedelta(minutes=150)) == 0
+            look(shop, CodeAlert.objects.get(looked_at=None), NOW + timedelta(minutes=160))
+            assert raise_alerts(both, actor=ACTOR, now=NOW + timedelta(minutes=165)) == 0
+
+    def test_costs_one_record_for_many_that_are_new(
+        self, shop: Shop, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        with inside(shop):
+            codes = [make_code(shop.store, f"{number}号桌") for number in range(5)]
+            with django_assert_num_queries(5):
+                raise_alerts([surge(code) for code in codes], actor=ACTOR, now=NOW)
+            assert AuditEvent.objects.filter(action="code.alerted").count() == 5
 
     def test_nothing_and_strangers(self, shop: Shop) -> None:
         other = make_shop("other")
@@ -307,8 +337,8 @@ class TestRaising:
         with inside(shop):
             codes = [make_code(shop.store, f"{number}号桌") for number in range(5)]
             raise_alerts([surge(code) for code in codes], actor=ACTOR, now=NOW)
-            # Savepoint, one statement, release.
-            with django_assert_num_queries(3):
+            # Savepoint, the lock, one statement, release.
+            with django_assert_num_queries(4):
                 raise_alerts([surge(code) for code in codes], actor=ACTOR, now=NOW)
             with django_assert_num_queries(3):
                 odd_scans(now=NOW, day_starts_at=MIDNIGHT)
@@ -339,6 +369,49 @@ def test_at_the_same_time_opens_one() -> None:
     with inside(shop):
         assert CodeAlert.objects.count() == 1
         assert AuditEvent.objects.filter(action="code.alerted").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_look_at_the_same_moment_is_seen(holds: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody looks while the same finding is raised again. With the lock off the old finding raises another alert."""
+    shop = make_shop()
+    with inside(shop):
+        code = make_code(shop.store)
+        raise_alerts([surge(code)], actor=ACTOR, now=NOW)
+        alert = CodeAlert.objects.get()
+    if not holds:
+        monkeypatch.setattr(alerts, "hold_open", lambda _values: None)
+    made: list[int] = []
+
+    def again() -> None:
+        try:
+            with enter_scope(shop.scope):
+                made.append(raise_alerts([surge(code)], actor=ACTOR, now=NOW))
+        finally:
+            connection.close()
+
+    raising = threading.Thread(target=again)
+    with inside(shop), transaction.atomic():
+        look(shop, alert, NOW + timedelta(minutes=1))
+        raising.start()
+        wait_until_blocked()
+    raising.join()
+    assert made == [0 if holds else 1]
+
+
+def wait_until_blocked() -> None:
+    """Return once another connection to this database waits for a lock; five seconds at most."""
+    for _try in range(250):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+            )
+            (waiting,) = cursor.fetchone()
+        if waiting:
+            return
+        sleep(0.02)
+    raise AssertionError("nobody waited")
 
 
 def look(shop: Shop, alert: CodeAlert, now: datetime = NOW, note: str = "换过贴纸") -> CodeAlert:

@@ -5,6 +5,7 @@ from apps.refunds.selectors.refunds import (
     STATE_GROUPS,
     RefundFilters,
     RefundWindow,
+    Waiting,
     answer_of,
     answered_requests,
     contact_of,
@@ -25,6 +26,7 @@ from apps.refunds.selectors.refunds import (
     requests_of,
     visible_refunds,
     visible_requests,
+    waiting_now,
 )
 from apps.refunds.selectors.rules import (
     Verdict,
@@ -68,6 +70,7 @@ __all__ = [
     "Simulation",
     "Sums",
     "Verdict",
+    "Waiting",
     "answer_of",
     "answered_requests",
     "assess",
@@ -106,6 +109,7 @@ __all__ = [
     "verdict_words",
     "visible_refunds",
     "visible_requests",
+    "waiting_now",
     "weigh",
     "weighed",
 ]

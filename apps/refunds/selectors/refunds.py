@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from django.db.models import Count, Value
 from django.utils.functional import Promise
 
+from apps.accounts.models import User
+from apps.approvals.selectors import waiting_for
 from apps.core import clock, keyset
 from apps.core.encryption import unseal
 from apps.core.money import Money
@@ -156,15 +159,26 @@ def request_terms() -> RequestTerms:
 
 
 def may_ask(payment: Payment, *, now: datetime, terms: RequestTerms | None = None) -> str:
-    """Why a customer may not ask for money back now, "" if so: ``off``, ``not_paid``, ``late`` or ``nothing_left``."""
+    """Why a customer may not ask for money back now, "" where they may. One query, and one more without ``terms``.
+
+    ``off``: the shop takes no requests; ``not_paid``; ``open``: an earlier request waits for its answer; ``late``; ``refunded``: all
+    of it went back; ``under_way``: what has not, is on its way.
+    """
     terms = terms or request_terms()
     if not terms.is_open:
         return "off"
     if payment.state != PaymentState.SUCCEEDED or not payment.is_known_there or not payment.paid_at:
         return "not_paid"
+    # Before the time: who asked in time is not told that it is over while the shop still owes an answer.
+    if RefundRequest.objects.filter(payment=payment, state=RequestState.ASKED).exists():
+        return "open"
     if now >= payment.paid_at + timedelta(days=terms.days):
         return "late"
-    return "" if left_to_refund(payment).minor > 0 else "nothing_left"
+    if payment.refunded_minor >= payment.amount_minor:
+        return "refunded"
+    if left_to_refund(payment).minor <= 0:
+        return "under_way"
+    return ""
 
 
 def requests_of(payment: Payment) -> list[RefundRequest]:
@@ -193,6 +207,30 @@ def answered_requests(*, limit: int = PAGE_SIZE) -> list[RefundRequest]:
 def count_open_requests() -> int:
     """How many customers of the stores in scope wait for an answer."""
     return int(RefundRequest.objects.visible().filter(state=RequestState.ASKED).count())
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits for a member: ``approvals`` to confirm or refuse, ``customers`` who ask for money back."""
+
+    approvals: int = 0
+    customers: int = 0
+
+    @property
+    def count(self) -> int:
+        """All together."""
+        return self.approvals + self.customers
+
+
+def waiting_now(*, member: User, permissions: frozenset[str]) -> Waiting:
+    """What waits for this member, by permission, in the stores in scope. One query."""
+    approvals = waiting_for(member=member, permissions=permissions).order_by()
+    counted = approvals.values(what=Value("approvals")).annotate(number=Count("pk"))
+    if "refunds.request" in permissions:
+        asked = RefundRequest.objects.visible().filter(state=RequestState.ASKED).order_by()
+        customers = asked.values(what=Value("customers")).annotate(number=Count("pk"))
+        counted = counted.union(customers, all=True)
+    return Waiting(**{row["what"]: row["number"] for row in counted})
 
 
 def get_request(request_id: int) -> RefundRequest | None:

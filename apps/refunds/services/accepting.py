@@ -30,7 +30,9 @@ def take_back_refund(*, refund_id: int, reason: str, actor: Actor, now: datetime
     # The payment's row first, as where refunds are asked for.
     Payment.objects.select_for_update().get(pk=found.payment_id)
     refund: Refund = (
-        Refund.objects.select_related("payment").select_for_update(of=("self",)).get(pk=refund_id)
+        Refund.objects.select_related("payment__order")
+        .select_for_update(of=("self",))
+        .get(pk=refund_id)
     )
     if refund.state != RefundState.SUCCEEDED or refund.booked_date is None:
         raise NotTakenBack("not_paid")

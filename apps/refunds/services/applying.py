@@ -154,7 +154,7 @@ def apply_refund_result(
     Success posts to the ledger and counts on the payment in the same transaction; failure gives the reserved amount
     back. Raises ResultMismatch, Refund.DoesNotExist.
     """
-    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    refund = Refund.objects.select_related("payment__order").get(pk=refund_id)
     _check(refund, result)
     if result.assumes is not None and refunded_before(refund) != result.assumes:
         # Another refund has moved since this one was asked about, perhaps one of the same size: the sums tell nothing.
@@ -188,5 +188,5 @@ def queue_refund(*, refund_id: int, code: str, message: str, now: datetime, acto
         pk=refund_id, state__in=[RefundState.READY, RefundState.UNKNOWN]
     ).update(state=RefundState.QUEUED, code_text=code[:64], message=message[:300])
     if changed:
-        refund = Refund.objects.select_related("payment").get(pk=refund_id)
+        refund = Refund.objects.select_related("payment__order").get(pk=refund_id)
         record_step(refund, "refund.queued", actor=actor, now=now, code=code, message=message[:200])

@@ -44,8 +44,10 @@ def refund_duplicate(*, payment_id: int, now: datetime) -> datetime | None:
     # The order's row first, then its payments', as everywhere. Of two payments too many both might else take the other
     # for the one that stays.
     Order.objects.select_for_update(no_key=True).get(pk=payment.order_id)
-    paid = Payment.objects.select_for_update(of=("self",)).filter(
-        order_id=payment.order_id, state=PaymentState.SUCCEEDED
+    paid = (
+        Payment.objects.select_related("order")
+        .select_for_update(of=("self",))
+        .filter(order_id=payment.order_id, state=PaymentState.SUCCEEDED)
     )
     locked = {row.pk: row for row in paid.order_by("pk")}
     mine = locked.pop(payment_id, None)
@@ -99,4 +101,9 @@ def _keep(payment: Payment, *, now: datetime) -> None:
             "amount_minor": payment.amount_minor,
         },
     )
-    live.publish(kind="payment", subject_id=payment.pk, store_id=payment.store_id)
+    live.publish(
+        kind="payment",
+        subject_id=payment.pk,
+        store_id=payment.store_id,
+        member_id=payment.order.taken_by_id,
+    )

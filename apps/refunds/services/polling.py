@@ -71,7 +71,7 @@ class Refunds(Subject[Refund, Question, RefundResult]):
 
     @override
     def load(self, ids: Collection[int]) -> Sequence[Refund]:
-        refunds = Refund.objects.select_related("payment").filter(pk__in=ids)
+        refunds = Refund.objects.select_related("payment__order").filter(pk__in=ids)
         return list(refunds.defer("payment__handover"))
 
     @override
@@ -141,7 +141,7 @@ def next_wait(refund: Refund, *, state: str, now: datetime) -> timedelta:
 
 def poll_refund(*, refund_id: int, now: datetime) -> datetime | None:
     """One look at a refund under way; returns when to look again, None when it is final."""
-    refund = Refund.objects.select_related("payment", "account").filter(pk=refund_id).first()
+    refund = Refund.objects.select_related("payment__order", "account").filter(pk=refund_id).first()
     if refund is None:
         return None
     planned = plan(refund)
@@ -150,7 +150,7 @@ def poll_refund(*, refund_id: int, now: datetime) -> datetime | None:
 
 def refresh_refund(*, refund_id: int, now: datetime) -> Refund:
     """Ask the platform about a refund under way now."""
-    refund = Refund.objects.select_related("payment", "account").get(pk=refund_id)
+    refund = Refund.objects.select_related("payment__order", "account").get(pk=refund_id)
     planned = plan(refund)
     if isinstance(planned, Question) and refund.sent_at is not None:
         Refunds(via="query").look(refund, planned, now=now)

@@ -93,7 +93,12 @@ def record_step(
             **data,
         },
     )
-    live.publish(kind="refund", subject_id=refund.pk, store_id=refund.store_id)
+    live.publish(
+        kind="refund",
+        subject_id=refund.pk,
+        store_id=refund.store_id,
+        member_id=refund.payment.order.taken_by_id,
+    )
 
 
 @transaction.atomic
@@ -118,7 +123,7 @@ def request_refund(
     """
     payment = (
         Payment.objects.visible()
-        .select_related("account")
+        .select_related("account", "order")
         .select_for_update(of=("self",))
         .filter(pk=payment_id)
         .first()
@@ -286,7 +291,7 @@ def release_refund(*, approval: Approval, actor: Actor, now: datetime) -> None:
         pk=approval.subject_id, approval_id=approval.pk, state=RefundState.WAITING
     ).update(state=RefundState.READY)
     if changed:
-        refund = Refund.objects.select_related("payment").get(pk=approval.subject_id)
+        refund = Refund.objects.select_related("payment__order").get(pk=approval.subject_id)
         enqueue_send(refund, due_at=now)
         record_step(refund, "refund.confirmed", actor=actor, now=now)
 
@@ -300,7 +305,7 @@ def void_refund(*, approval: Approval, reason: str, actor: Actor, now: datetime)
         pk=approval.subject_id, approval_id=approval.pk, state=RefundState.WAITING
     ).update(state=state, message=reason[:300])
     if changed:
-        refund = Refund.objects.select_related("payment").get(pk=approval.subject_id)
+        refund = Refund.objects.select_related("payment__order").get(pk=approval.subject_id)
         give_back_reserve(refund)
         record_step(refund, f"refund.{state}", actor=actor, now=now, reason=reason)
 
@@ -315,7 +320,7 @@ def give_back_reserve(refund: Refund) -> None:
 @transaction.atomic
 def cancel_refund(*, refund_id: int, actor: Actor, now: datetime) -> Refund:
     """Withdraw a refund that still waits for confirmation. Raises NotRefundable when it no longer waits."""
-    refund = Refund.objects.visible().select_related("payment").filter(pk=refund_id).first()
+    refund = Refund.objects.visible().select_related("payment__order").filter(pk=refund_id).first()
     if refund is None or refund.approval_id is None or refund.state != RefundState.WAITING:
         raise NotRefundable("not_waiting")
     end_approval(

@@ -53,8 +53,7 @@ _KIND_OF_REASON: Final = {
 
 
 class NotAskable(Exception):
-    """The shop takes no request for this payment now; ``reason`` is ``"off"``, ``"late"``, ``"open"``, ``"often"``,
-    ``"not_paid"`` or ``"nothing_left"``."""
+    """The shop takes no request for this payment now; ``reason`` is a word of ``may_ask``, or ``"often"``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -124,12 +123,14 @@ def ask_for_refund(
     ):
         raise NotAskable("often")
     with transaction.atomic():
-        locked = Payment.objects.select_for_update(of=("self",)).get(pk=payment.pk)
+        locked = (
+            Payment.objects.select_related("order")
+            .select_for_update(of=("self",))
+            .get(pk=payment.pk)
+        )
         refused = may_ask(locked, now=now)
         if refused:
             raise NotAskable(refused)
-        if RefundRequest.objects.filter(payment=locked, state=RequestState.ASKED).exists():
-            raise NotAskable("open")
         left = Money(locked.amount_minor - locked.refund_reserved_minor, locked.currency)
         if not 0 < amount.minor <= left.minor:
             raise OverRefund(left)
@@ -238,7 +239,7 @@ def _locked(request_id: int) -> RefundRequest:
     Payment.objects.select_for_update(of=("self",)).get(pk=seen.payment_id)
     asked: RefundRequest = (
         RefundRequest.objects.select_for_update(of=("self",))
-        .select_related("payment")
+        .select_related("payment__order")
         .get(pk=request_id)
     )
     if asked.state != RequestState.ASKED:
@@ -272,7 +273,12 @@ def _record(
         store_id=asked.store_id,
         data={"request_id": asked.pk, "amount_minor": asked.amount_minor, **data},
     )
-    live.publish(kind="refund", subject_id=asked.pk, store_id=asked.store_id)
+    live.publish(
+        kind="refund",
+        subject_id=asked.pk,
+        store_id=asked.store_id,
+        member_id=asked.payment.order.taken_by_id,
+    )
 
 
 __all__ = [

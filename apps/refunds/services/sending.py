@@ -66,7 +66,7 @@ def send_refund(*, refund_id: int, now: datetime) -> datetime | None:
 
     Raises PutOff while the account's platform is not to be asked.
     """
-    refund = Refund.objects.select_related("payment", "account").filter(pk=refund_id).first()
+    refund = Refund.objects.select_related("payment__order", "account").filter(pk=refund_id).first()
     if refund is None or refund.state not in SENDABLE:
         return None
     admission = pacing.take_one(refund.account, now=now)

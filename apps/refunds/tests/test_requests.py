@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,7 +24,7 @@ from apps.core.money import Money
 from apps.core.tenancy import enter_scope
 from apps.merchants.models import Membership, Role, Store
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop, make_user
-from apps.payments.models import Payment
+from apps.payments.models import Order, Payment
 from apps.payments.tests.factories import make_account, make_paid, make_payment
 from apps.refunds import services, tasks
 from apps.refunds.models import Refund, RefundRequest, RefundState, RequestReason, RequestState
@@ -350,6 +351,53 @@ class TestPages:
         client.post(url("request_answer", shop, again.pk), {"answering": "accept"})
         with inside(shop):
             assert Refund.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("role", "waits"),
+        [("owner", 1), ("manager", 1), ("finance", 1), ("cashier", 1), ("auditor", 0)],
+    )
+    def test_the_bell_and_today_count_who_waits_for_an_answer(
+        self, client: Client, shop: Shop, payment: Payment, role: str, waits: int
+    ) -> None:
+        client.force_login(shop[role])
+        english: Any = {"headers": {"Accept-Language": "en"}}
+        # A cashier's home is the desk.
+        home = f"/m/{shop.slug}/" + ("transactions/" if role == "cashier" else "")
+        bell = re.compile(r'shell-waiting" href="([^"]*)" title="([^"]*)"')
+        assert not bell.search(client.get(home, **english).content.decode())
+        with inside(shop):
+            asked = ask(payment)
+        page = client.get(home, **english).content.decode()
+        found = bell.search(page)
+        assert bool(found) == bool(waits)
+        assert ('data-need="customers"' in page) == (bool(waits) and role != "cashier")
+        if not waits:
+            return
+        assert found is not None
+        assert found[1] == url("request_list", shop)
+        assert found[2] == "1 thing waits for you, among them 1 customer who asks for money back"
+        listed = client.get(reverse("approvals:approval_list", args=[shop.slug]), **english)
+        assert "1 customer asks for money back." in listed.content.decode()
+        with inside(shop):
+            services.decline_request(
+                request_id=asked.pk, answer="x", member=shop["manager"], now=NOW, actor=DESK
+            )
+        assert not bell.search(client.get(home, **english).content.decode())
+
+    def test_the_bell_counts_no_other_stores_and_no_other_cashiers_customers(
+        self, client: Client, shop: Shop, payment: Payment
+    ) -> None:
+        with inside(shop):
+            ask(payment)
+            Order.objects.filter(pk=payment.order_id).update(taken_by=shop["manager"])
+        client.force_login(shop["cashier"])
+        home = f"/m/{shop.slug}/transactions/"
+        assert "shell-waiting" not in client.get(home).content.decode()
+        with inside(shop):
+            Order.objects.filter(pk=payment.order_id).update(taken_by=shop["cashier"])
+        assert "shell-waiting" in client.get(home).content.decode()
+        Membership.objects.filter(user=shop["cashier"]).update(store_ids=[shop.store.pk + 1])
+        assert "shell-waiting" not in client.get(home).content.decode()
 
     def test_another_stores_member_sees_and_answers_nothing(
         self, client: Client, shop: Shop, payment: Payment

@@ -48,6 +48,13 @@ EXISTS (
         BETWEEN (span ->> 0)::int AND (span ->> 1)::int - 1
 )
 """
+#: What the member who looked last had not been told: whoever looks has read what was found up to ``seen_at``, and no more.
+_UNTOLD = """
+paid.paid_at >= COALESCE((
+    SELECT max(past.seen_at) FROM qrcodes_codealert AS past
+    WHERE past.merchant_id = %(merchant)s AND past.code_id = paid.code_id AND past.kind = 'hours' AND past.looked_at IS NOT NULL
+), '-infinity'::timestamptz)
+"""
 _GRACE = f"(paid.paid_at - interval '{CLOSED_GRACE_MINUTES} minutes')"
 _PAID = """
 WITH paid AS (
@@ -67,6 +74,7 @@ FROM paid JOIN LATERAL (
     ORDER BY version.starts_at DESC, version.number DESC LIMIT 1
 ) AS terms ON terms.hours <> '[]'::jsonb
 WHERE paid.paid_at >= %(since)s AND NOT {_IS_OPEN.format(at="paid.paid_at")} AND NOT {_IS_OPEN.format(at=_GRACE)}
+    AND {_UNTOLD}
 GROUP BY paid.code_id ORDER BY paid.code_id
 """  # noqa: S608 - as above
 _UNUSUAL = f"""
@@ -84,12 +92,16 @@ WHERE paid.paid_at >= %(since)s
             AND version.starts_at <= paid.paid_at AND version.withdrawn_at IS NULL
         ORDER BY version.starts_at DESC, version.number DESC LIMIT 1
     ) = '[]'::jsonb
+    AND {_UNTOLD}
 GROUP BY paid.code_id HAVING count(*) >= {ODD_PAYMENTS} ORDER BY paid.code_id
 """  # noqa: S608 - as above
 
 
 def odd_payments(*, now: datetime) -> list[Finding]:
-    """All that is odd about payments by the merchant's codes in the last day. Three statements."""
+    """All that is odd about payments by the merchant's codes in the last day. Three statements.
+
+    Payments at odd hours are counted from the last look at the code's alert about them on: what was looked at is told no more.
+    """
     values: dict[str, Any] = {
         "merchant": current_merchant_id(),
         "now": now,

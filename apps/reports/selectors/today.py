@@ -11,7 +11,6 @@ from django.db.models import Case, Count, Q, Sum, Value, When
 from django.db.models.functions import ExtractHour
 
 from apps.accounts.models import User
-from apps.approvals.selectors import waiting_for
 from apps.core import clock
 from apps.payments.models import Payment, PaymentState
 from apps.platforms.models import PlatformAccount
@@ -20,6 +19,7 @@ from apps.qrcodes.models import CodeState, QRCode
 from apps.qrcodes.selectors import count_open_alerts
 from apps.reconciliation.models import Difference, DifferenceState
 from apps.refunds.models import Refund, RefundState
+from apps.refunds.selectors import waiting_now
 from apps.reports.models import Transaction, TransactionKind
 from apps.risk.selectors import count_open_risks
 
@@ -195,6 +195,8 @@ class Needs:
 
     approvals: int = 0
     refunds: int = 0
+    #: Customers who ask for money back on their receipt.
+    customers: int = 0
     differences: int = 0
     #: Alerts about odd use of codes.
     alerts: int = 0
@@ -209,6 +211,7 @@ class Needs:
         return bool(
             self.approvals
             or self.refunds
+            or self.customers
             or self.differences
             or self.alerts
             or self.risk_alerts
@@ -219,15 +222,15 @@ class Needs:
 
 def what_needs(*, member: User, permissions: frozenset[str], today: date) -> Needs:
     """What the member could do something about now, by permission."""
+    waiting = waiting_now(member=member, permissions=permissions)
     return Needs(
-        approvals=waiting_for(member=member, permissions=permissions).count()
-        if "refunds.approve" in permissions
-        else 0,
+        approvals=waiting.approvals if "refunds.approve" in permissions else 0,
         refunds=Refund.objects.visible()
         .filter(state__in=[RefundState.QUEUED, RefundState.ABNORMAL])
         .count()
         if "refunds.request" in permissions
         else 0,
+        customers=waiting.customers,
         differences=Difference.objects.filter(
             state=DifferenceState.OPEN, run__is_current=True
         ).count()

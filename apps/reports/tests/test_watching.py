@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from apps.core.audit import Actor
 from apps.core.models import Due
 from apps.core.tasks import drain
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
@@ -14,6 +15,7 @@ from apps.payments.tests.factories import make_account
 from apps.platforms.models import PlatformAccount
 from apps.qrcodes.models import AlertKind, CodeAlert, CodeVersion, QRCode, Scan
 from apps.qrcodes.selectors import Finding
+from apps.qrcodes.services import look_at_alert, raise_alerts
 from apps.reports.selectors import odd_payments
 from apps.reports.services import WATCH, plan_watching, watch_codes
 from apps.reports.tests.test_code_figures import buy, make_code
@@ -183,6 +185,75 @@ class TestUsualHours:
             assert found(AlertKind.HOURS) == []
 
 
+class TestAfterALook:
+    """What was looked at is told no more; what is odd after the look is told anew, the same day."""
+
+    @pytest.fixture
+    def closed_code(self, shop: Shop, code: QRCode) -> QRCode:
+        with inside(shop):
+            first = CodeVersion.objects.get(code=code)
+            first.pk, first.number = None, 2
+            first.starts_at = NOW - timedelta(days=100)
+            first.hours = [[[9 * 60, 21 * 60]]] * 7
+            first.save(force_insert=True)
+        return code
+
+    def look(self, shop: Shop, now: datetime) -> CodeAlert:
+        alert = CodeAlert.objects.get(looked_at=None)
+        return look_at_alert(
+            alert_id=alert.pk, note="x", member_id=shop["owner"].pk, actor=Actor("t"), now=now
+        )
+
+    def test_outside_the_opening_hours(
+        self, shop: Shop, account: PlatformAccount, closed_code: QRCode
+    ) -> None:
+        minute = timedelta(minutes=1)
+        with inside(shop):
+            buy(closed_code, account, NIGHT, minor=700)
+            assert watch_codes(now=NIGHT + 15 * minute) == 1
+            # Nobody was told of this one when somebody looked.
+            unread = buy(closed_code, account, NIGHT + 17 * minute, minor=50)
+            self.look(shop, NIGHT + 20 * minute)
+            assert watch_codes(now=NIGHT + 30 * minute) == 1
+            buy(closed_code, account, NIGHT + 40 * minute, minor=300)
+            assert watch_codes(now=NIGHT + 45 * minute) == 0
+            alert = self.look(shop, NIGHT + 46 * minute)
+            assert (alert.facts["count"], alert.facts["minor"]) == (2, 350)
+            assert unread.paid_at is not None
+            assert alert.facts["first"] == unread.paid_at.isoformat()
+            for later in (60, 75, 20 * 60):
+                assert watch_codes(now=NIGHT + later * minute) == 0
+
+    def test_at_hours_when_nobody_ever_paid(
+        self, shop: Shop, account: PlatformAccount, code: QRCode
+    ) -> None:
+        minute = timedelta(minutes=1)
+        with inside(shop):
+            TestUsualHours().habit(code, account)
+            for number in range(3):
+                buy(code, account, NIGHT + number * minute)
+            assert watch_codes(now=NIGHT + 15 * minute) == 1
+            self.look(shop, NIGHT + 20 * minute)
+            for number in range(2):
+                buy(code, account, NIGHT + (22 + number) * minute)
+            assert watch_codes(now=NIGHT + 30 * minute) == 0
+            buy(code, account, NIGHT + 35 * minute)
+            assert watch_codes(now=NIGHT + 45 * minute) == 1
+            assert CodeAlert.objects.get(looked_at=None).facts["count"] == 3
+            self.look(shop, NIGHT + 50 * minute)
+            assert watch_codes(now=NIGHT + 60 * minute) == 0
+
+    def test_another_codes_look_hides_nothing(
+        self, shop: Shop, account: PlatformAccount, closed_code: QRCode
+    ) -> None:
+        with inside(shop):
+            other = make_code(shop.store, "别处")
+            raise_alerts([Finding(other.pk, AlertKind.HOURS, NIGHT)], actor=Actor("t"), now=EVENING)
+            self.look(shop, EVENING)
+            buy(closed_code, account, NIGHT)
+            assert watch_codes(now=EVENING) == 1
+
+
 @pytest.mark.usefixtures("account")
 class TestTheTask:
     def test_each_merchant_is_looked_at_once_however_often_it_is_planned(
@@ -217,8 +288,8 @@ class TestTheTask:
             for number in range(5):
                 burst(make_code(shop.store, f"{number}号桌"), 40)
             watch_codes(now=EVENING)
-            # The merchant, three rules about scans, three about payments; savepoint, one statement, release.
-            with django_assert_num_queries(10):
+            # The merchant, three rules about scans, three about payments; savepoint, the lock, one statement, release.
+            with django_assert_num_queries(11):
                 assert watch_codes(now=EVENING) == 0
 
     def test_all_kinds_together(self, shop: Shop, code: QRCode) -> None:

@@ -129,6 +129,7 @@ def dashboard(request: MerchantRequest) -> HttpResponse:
         "change": day.change_percent,
         "approvals_url": _page(request, "approvals:approval_list", "refunds.approve")
         or _page(request, "refunds:refund_list", "refunds.view"),
+        "customers_url": _page(request, "refunds:request_list", "refunds.request"),
         "refunds_url": f"{reverse('reports:transaction_list', args=[request.merchant.slug])}?state=attention",
         "yesterday": short_morning(last_day(now))
         if "reconciliation.view" in request.permissions

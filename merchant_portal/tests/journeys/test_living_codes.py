@@ -16,6 +16,7 @@ from apps.qrcodes.proof import Harm, Subject, harmed
 from merchant_portal.tests.journeys import pages
 from merchant_portal.tests.journeys.browsing import Person
 from merchant_portal.tests.journeys.conftest import Meet
+from merchant_portal.tests.journeys.harness import Portal
 from merchant_portal.tests.journeys.pages import Code, Shop
 
 
@@ -97,6 +98,29 @@ def test_without_script_a_large_amount_is_confirmed_and_paid(
     page.get_by_test_id("confirm-button").click()
     page.locator("a, button").first.wait_for()
     assert "/pay/" in page.url or "alipay" in page.url
+
+
+@pytest.mark.parametrize("wallet", ["wechatpay", "alipay", "unionpay"])
+def test_inside_a_wallet_a_large_amount_is_confirmed_and_paid(
+    portal: Portal, open_code: Code, phone: Person, wallet: str
+) -> None:
+    """With the wallet's own user agent: one button, the question, the amount changed once, and paid."""
+    pages.scan_text(phone, portal.simulator, wallet, open_code.link)
+    page = phone.page
+    page.get_by_test_id("amount").fill("1200")
+    page.get_by_test_id("pay-button").click()
+    expect(page.get_by_test_id("confirm-shop")).to_be_visible()
+    page.get_by_test_id("confirm-back").click()
+    page.locator('[name="amount"]').fill("1001")
+    page.get_by_test_id("pay-button").click()
+    expect(page.get_by_test_id("amount")).to_have_text("¥1,001.00")
+    page.get_by_test_id("confirm-button").click()
+    if wallet == "wechatpay":
+        pages.pay_in_sheet(page)
+    else:
+        pages.pay_at_cashier(page)
+    pages.expect_state(page, "paid")
+    expect(page.get_by_test_id("amount")).to_have_text("¥1,001.00")
 
 
 def test_a_change_is_planned_seen_and_withdrawn_on_a_phone(shop: Shop, meet: Meet) -> None:

@@ -240,6 +240,9 @@
     }
     var next = root.querySelector("[data-desk-next]");
     if (next) next.focus({ preventScroll: true });
+    /* An Enter too many must not say yes to an amount that was asked about. */
+    var correct = root.querySelector("[data-desk-correct]");
+    if (correct) correct.focus({ preventScroll: true });
     var titled = root.querySelector("[data-title]");
     var parts = document.title.split(" · ");
     if (titled) document.title = [titled.dataset.title].concat(parts.slice(-2)).join(" · ");
@@ -253,9 +256,6 @@
   });
   window.addEventListener("pageshow", function (event) {
     if (event.persisted) window.location.reload();
-  });
-  document.addEventListener("htmx:historyRestore", function () {
-    window.location.reload();
   });
   settle();
   connect();

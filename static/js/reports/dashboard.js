@@ -76,7 +76,6 @@
   document.addEventListener("htmx:afterSwap", function (event) {
     if (event.target.id === "today") draw();
   });
-  document.addEventListener("htmx:historyRestore", draw);
   new MutationObserver(draw).observe(document.documentElement, { attributes: true, attributeFilter: ["data-bs-theme"] });
   draw();
 })();

@@ -50,10 +50,5 @@
     if (form.hasAttribute("hx-get")) form.requestSubmit();
   });
 
-  /* A step back in the history puts a whole new body in place; the script stays. */
-  function start() {
-    document.querySelectorAll("form[data-filters]").forEach(show);
-  }
-  document.addEventListener("htmx:historyRestore", start);
-  start();
+  document.querySelectorAll("form[data-filters]").forEach(show);
 })();

@@ -166,12 +166,6 @@
     refresh();
   });
 
-  document.addEventListener("htmx:historyRestore", function () {
-    look();
-    waiting.clear();
-    showPill();
-  });
-
   if (root.dataset.liveEvery)
     setInterval(function () {
       if (root.dataset.liveEvery) soon();

@@ -1,4 +1,4 @@
-"""What the frame says about confirmations."""
+"""What the frame says waits for the member: confirmations, and customers who ask for money back."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from typing import Any
 from django.http import HttpRequest
 
 from apps.accounts.models import User
-from apps.approvals.selectors import waiting_for
 from apps.core.tenancy import NoScope
+from apps.refunds.selectors import Waiting, waiting_now
 
 
 def waiting(request: HttpRequest) -> dict[str, Any]:
-    """``waiting_count``: how many approvals the member may decide; counted only where a page shows it."""
+    """``waiting``: what the member may decide or answer now; ``waiting_count``: how many that are. Counted only where a page
+    shows it.
+    """
     user = getattr(request, "user", None)
     permissions = getattr(request, "permissions", None)
     if not isinstance(user, User) or not permissions:
         return {}
 
     @cache
-    def waiting_count() -> int:
+    def counted() -> Waiting:
         try:
-            return waiting_for(member=user, permissions=permissions).count()
+            return waiting_now(member=user, permissions=permissions)
         except NoScope:
             # An error page is drawn after the merchant's scope has ended.
-            return 0
+            return Waiting()
 
-    return {"waiting_count": waiting_count}
+    return {"waiting": counted, "waiting_count": lambda: counted().count}
