@@ -20,7 +20,12 @@ from apps.risk.services.books import (
     void_draft,
     withdraw_draft,
 )
-from apps.risk.services.holding import AlreadyAnswered, answer_hold, confirm_by_payer
+from apps.risk.services.holding import (
+    AlreadyAnswered,
+    answer_hold,
+    confirm_by_payer,
+    leave_hold,
+)
 from apps.risk.services.reviews import ReviewRefused, review_risk
 
 __all__ = [
@@ -41,6 +46,7 @@ __all__ = [
     "freeze_alerted_code",
     "handle_alert",
     "hold_books",
+    "leave_hold",
     "raise_alerts",
     "release_draft",
     "review_risk",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from apps.core import sql
+from apps.core import live, sql
 from apps.core.tenancy import current_merchant_id
 from apps.qrcodes.models import CodeState
 from apps.risk.counting import Today, count_today
@@ -42,13 +42,18 @@ LEFT JOIN LATERAL (
 ) AS book ON true
 WHERE here.id = %(merchant)s
 """
+#: Whoever has the list open sees at once that somebody waits.
+_TELL: Final = """SELECT pg_notify(%(channel)s, json_build_object('merchant', %(merchant)s::bigint, 'store', %(store)s::bigint,
+    'kind', 'alert', 'id', told.id)::text) FROM {told} AS told"""
 _HOLD: Final = """
 INSERT INTO risk_riskhold (merchant_id, kind, subject_id, rule, asked, alert_id, store_id, amount_minor, state, created_at, expires_at)
 SELECT %(merchant)s, %(kind)s, %(subject)s, %(rule)s, %(asked)s, (SELECT max(id) FROM raised), %(store)s, %(minor)s, 'asked',
     %(now)s, %(until)s
 ON CONFLICT (merchant_id, kind, subject_id) DO NOTHING
+RETURNING id
 """
-_RAISE_AND_HOLD: Final = f"WITH raised AS ({RAISE}) {_HOLD}"
+_RAISE_AND_HOLD: Final = f"WITH raised AS ({RAISE}), held AS ({_HOLD}) {_TELL.format(told='held')}"
+_RAISE_AND_TELL: Final = f"WITH raised AS ({RAISE}) {_TELL.format(told='raised')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,13 @@ def assess(
         outcome = Outcome.CONFIRM if hold_asked == Asked.PAYER else Outcome.HOLD
         return Verdict(outcome, RuleKind(hold_rule))
     rules = read_rules(json.loads(kept) if isinstance(kept, str) else kept or {})
-    values = {**asked, "store": store_id, "minor": amount_minor, "until": until}
+    values = {
+        **asked,
+        "store": store_id,
+        "minor": amount_minor,
+        "until": until,
+        "channel": live.CHANNEL,
+    }
     if holding:
         return _hold(RuleKind(holding), Outcome.HOLD, rows=[], values=values)
     watched = [
@@ -139,7 +150,7 @@ def assess(
     )
     if outcome in {Outcome.CONFIRM, Outcome.HOLD}:
         return _hold(broken.kind, outcome, rows=[alert], values=values)
-    sql.run(RAISE, {**values, "rows": json.dumps([alert])})
+    sql.run(_RAISE_AND_TELL, {**values, "rows": json.dumps([alert])})
     return Verdict(outcome, broken.kind, pause=outcome is Outcome.FREEZE)
 
 
