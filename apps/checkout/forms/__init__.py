@@ -299,6 +299,8 @@ class TillForm(forms.Form):
     )
     #: The form's own random text, against double submission.
     nonce = forms.CharField(required=False, widget=forms.HiddenInput)
+    #: The amount in fen about which the till asked before.
+    sure = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
     #: The order whose code did not work, when this is another try.
     after = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.checkout.forms import TillForm
 from apps.checkout.selectors import Stage, get_charge, takes_barcodes, unsettled, wallet_of
-from apps.checkout.services import PaidAfterAll, take_at_till
+from apps.checkout.services import PaidAfterAll, TillHeld, take_at_till
 from apps.checkout.views.desk import desk_voice
 from apps.checkout.views.frame import see_other, subject_for
 from apps.checkout.views.place import remember, remembered, whose
@@ -27,6 +27,9 @@ from apps.merchants.selectors import list_stores, list_terminals
 from apps.payments.services import AmountOutOfRange, BarcodeRefused, close_order
 from apps.platforms.barcodes import shapes
 from apps.platforms.messages import About, explain, says_nothing_moved
+from apps.risk.rules import Outcome
+from apps.risk.services import TillVerdict
+from apps.risk.wording import till_words
 
 #: The field that a refusal belongs to; all others belong to the code.
 _FIELDS = {"no_store": "store", "no_terminal": "terminal"}
@@ -67,7 +70,11 @@ def till(request: MerchantRequest) -> HttpResponse:
             member=request.member,
             now=clock.now(),
             actor=request.actor(),
+            sure_minor=wanted["sure"],
+            may_release="risk.manage" in request.permissions,
         )
+    except TillHeld as held:
+        return _ask(request, form, stores, held.verdict)
     except PaidAfterAll as paid:
         messages.warning(request, _("The code before was paid after all. Nothing more was taken."))
         return _to_charge(request, paid.order_id)
@@ -81,17 +88,36 @@ def till(request: MerchantRequest) -> HttpResponse:
     return _to_charge(request, payment.order_id)
 
 
+def _ask(
+    request: MerchantRequest, form: TillForm, stores: list[Store], verdict: TillVerdict
+) -> HttpResponse:
+    """Why nothing was taken, and what to do; scanned once more with the same amount it is taken, if this member may."""
+    may_release = "risk.manage" in request.permissions
+    if may_release or verdict.rule.outcome is Outcome.CONFIRM:
+        data = request.POST.copy()
+        data["sure"] = str(verdict.amount_minor)
+        form.data = data
+    return _show(request, form, stores, held=till_words(verdict, may_release=may_release))
+
+
 def _to_charge(request: MerchantRequest, order_id: int) -> HttpResponse:
     return see_other(reverse("till:till_order", args=[request.merchant.slug, order_id]))
 
 
-def _show(request: MerchantRequest, form: TillForm, stores: list[Store]) -> HttpResponse:
+def _show(
+    request: MerchantRequest,
+    form: TillForm,
+    stores: list[Store],
+    *,
+    held: tuple[str, str] | None = None,
+) -> HttpResponse:
     wallets = {
         wallet: {"pattern": pattern, "name": platform_label(wallet)}
         for wallet, pattern in shapes().items()
     }
     context = {
         "form": form,
+        "held": held,
         "stores": stores,
         "takes": takes_barcodes(),
         "wallets": wallets,
@@ -100,7 +126,7 @@ def _show(request: MerchantRequest, form: TillForm, stores: list[Store]) -> Http
         # The keyboard begins where something is still missing.
         "focus": "code" if form.is_bound and not form.errors.get("amount") else "amount",
     }
-    status = 422 if form.errors else 200
+    status = 422 if form.errors or held else 200
     return render_page(request, "checkout/till.html", context, status=status)
 
 

@@ -27,6 +27,7 @@ from apps.risk.services.holding import (
     leave_hold,
 )
 from apps.risk.services.reviews import ReviewRefused, review_risk
+from apps.risk.services.taking import TillVerdict, assess_taking
 
 __all__ = [
     "PERMISSION",
@@ -36,9 +37,11 @@ __all__ = [
     "Raised",
     "ReviewRefused",
     "RulesChanged",
+    "TillVerdict",
     "Verdict",
     "answer_hold",
     "assess",
+    "assess_taking",
     "change_rules",
     "confirm_by_payer",
     "draft_digest",

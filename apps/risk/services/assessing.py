@@ -17,7 +17,7 @@ from apps.risk.counting import Today, count_today
 from apps.risk.facts import Facts
 from apps.risk.models import Asked, HoldState
 from apps.risk.rules import Outcome, Rule, RuleKind, Subject, read_rules
-from apps.risk.services.alerts import RAISE, alert_row
+from apps.risk.services.alerts import RAISE, RAISE_AND_TELL, TELL, alert_row
 
 #: All that is known before anything is counted, in one row.
 _STANDING: Final = """
@@ -42,9 +42,6 @@ LEFT JOIN LATERAL (
 ) AS book ON true
 WHERE here.id = %(merchant)s
 """
-#: Whoever has the list open sees at once that somebody waits.
-_TELL: Final = """SELECT pg_notify(%(channel)s, json_build_object('merchant', %(merchant)s::bigint, 'store', %(store)s::bigint,
-    'kind', 'alert', 'id', told.id)::text) FROM {told} AS told"""
 _HOLD: Final = """
 INSERT INTO risk_riskhold (merchant_id, kind, subject_id, rule, asked, alert_id, store_id, amount_minor, state, created_at, expires_at)
 SELECT %(merchant)s, %(kind)s, %(subject)s, %(rule)s, %(asked)s, (SELECT max(id) FROM raised), %(store)s, %(minor)s, 'asked',
@@ -52,8 +49,7 @@ SELECT %(merchant)s, %(kind)s, %(subject)s, %(rule)s, %(asked)s, (SELECT max(id)
 ON CONFLICT (merchant_id, kind, subject_id) DO NOTHING
 RETURNING id
 """
-_RAISE_AND_HOLD: Final = f"WITH raised AS ({RAISE}), held AS ({_HOLD}) {_TELL.format(told='held')}"
-_RAISE_AND_TELL: Final = f"WITH raised AS ({RAISE}) {_TELL.format(told='raised')}"
+_RAISE_AND_HOLD: Final = f"WITH raised AS ({RAISE}), held AS ({_HOLD}) {TELL.format(told='held')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +146,7 @@ def assess(
     )
     if outcome in {Outcome.CONFIRM, Outcome.HOLD}:
         return _hold(broken.kind, outcome, rows=[alert], values=values)
-    sql.run(_RAISE_AND_TELL, {**values, "rows": json.dumps([alert])})
+    sql.run(RAISE_AND_TELL, {**values, "rows": json.dumps([alert])})
     return Verdict(outcome, broken.kind, pause=outcome is Outcome.FREEZE)
 
 
