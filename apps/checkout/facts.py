@@ -10,7 +10,7 @@ from django.db.models import CharField, F, Q, Value
 from apps.core import clock
 from apps.payments.models import Order, OrderState, Payment, PaymentState, Source
 from apps.refunds.models import RESERVING, Refund
-from apps.risk.facts import COLUMNS, FactKind, Facts
+from apps.risk.facts import COLUMNS, FactKind, Facts, FactsSince
 
 #: A payment that was begun may be paid a little later.
 _LATE: Final = timedelta(days=1)
@@ -89,3 +89,39 @@ def facts_of_today(*, code_id: int, payer: str, now: datetime) -> Facts:
         mine |= Q(payer_hash=payer)
     found: Facts = rows.filter(mine).order_by().values_list(*COLUMNS)
     return found
+
+
+def facts_of_member(member_id: int, *, now: datetime) -> FactsSince:
+    """What was paid to a cashier from a moment on and until now; of the cashier the orders are read, by their index."""
+
+    def since(moment: datetime) -> Facts:
+        orders = Order.objects.filter(taken_by=member_id, created_at__gte=moment - _LATE)
+        found: Facts = (
+            _paid()
+            .filter(order__in=orders.values("pk"), paid_at__gte=moment, paid_at__lte=now)
+            .order_by()
+            .values_list(*COLUMNS)
+        )
+        return found
+
+    return since
+
+
+def facts_of_store(store_id: int, *, now: datetime) -> FactsSince:
+    """What was paid in a store from a moment on and until now."""
+
+    def since(moment: datetime) -> Facts:
+        found: Facts = (
+            _paid()
+            .filter(
+                store=store_id,
+                created_at__gte=moment - _LATE,
+                paid_at__gte=moment,
+                paid_at__lte=now,
+            )
+            .order_by()
+            .values_list(*COLUMNS)
+        )
+        return found
+
+    return since

@@ -19,11 +19,12 @@ class HeldOrder(HeldThing):
 
     @override
     def describe(self, subject_ids: Collection[int], *, slug: str) -> Mapping[int, Held]:
-        orders = Order.objects.visible().filter(pk__in=subject_ids, state=OrderState.OPEN)
+        orders = Order.objects.visible().filter(pk__in=subject_ids)
         return {
             order.pk: Held(
                 title=" · ".join(part for part in (order.subject, order.note) if part),
                 url=reverse("reports:order_detail", args=[slug, order.pk]),
+                is_open=order.state == OrderState.OPEN,
             )
             for order in orders
         }

@@ -19,6 +19,11 @@ urlpatterns = [
     path(
         "<int:account_id>/agreement/change/", agreements.agreement_change, name="agreement_change"
     ),
+    path(
+        "agreements/<int:agreement_id>/withdraw/",
+        agreements.agreement_withdraw,
+        name="agreement_withdraw",
+    ),
     path("<int:account_id>/agreement/tick/", agreements.agreement_tick, name="agreement_tick"),
     path("<int:account_id>/agreement/papers/", agreements.paper_upload, name="paper_upload"),
     path("agreements/", agreements.agreement_list, name="agreement_list"),

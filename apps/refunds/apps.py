@@ -8,15 +8,25 @@ class RefundsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are not loaded before ready(), so these cannot be imported at the top.
-        from apps.approvals import subjects
+        from apps.approvals import subjects, waiting
         from apps.ledger import subjects as entry_subjects
         from apps.platforms.gateway import NotificationKind
         from apps.platforms.intake import register_handler
         from apps.refunds.entries import RefundEntries
         from apps.refunds.notifications import RefundNotificationHandler
+        from apps.refunds.selectors import requests_open
         from apps.refunds.subjects import RefundSubject, RulesSubject
+        from apps.refunds.wording import requests_words
 
         subjects.register("refund", RefundSubject())
         subjects.register("refund_rules", RulesSubject())
         register_handler(NotificationKind.REFUND, RefundNotificationHandler())
         entry_subjects.register("refund", RefundEntries())
+        waiting.register(
+            waiting.Waiting(
+                permission="refunds.request",
+                page="refunds:request_list",
+                words=requests_words,
+                rows=lambda _now: requests_open(),
+            )
+        )

@@ -8,7 +8,17 @@ class RiskConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are not loaded before ready(), so these cannot be imported at the top.
-        from apps.approvals import subjects
+        from apps.approvals import subjects, waiting
+        from apps.risk.selectors import holds_asked
         from apps.risk.subjects import BookSubject
+        from apps.risk.wording import holds_words
 
         subjects.register("risk_book", BookSubject())
+        waiting.register(
+            waiting.Waiting(
+                permission="risk.manage",
+                page="risk:alert_list",
+                words=holds_words,
+                rows=holds_asked,
+            )
+        )

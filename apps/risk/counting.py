@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 from django.db import connection
 
 from apps.core import clock
-from apps.risk.facts import COLUMNS, Facts, facts_sql
+from apps.risk.facts import COLUMNS, Facts, FactsSince, facts_sql
 from apps.risk.rules import ODD_DAYS, ODD_OTHERS, Rule, RuleKind, Rules, Subject
 
 #: So many facts are kept as evidence, the latest.
@@ -275,3 +275,66 @@ def count_today(
             [code_id, code_id, payer, payer, *values, begins],
         )
         return Today(*cursor.fetchone())
+
+
+_LATELY: Final = """
+SELECT many.n, many.s, usual.n, usual.s, night.n, night.s
+FROM (SELECT count(*) AS n, coalesce(sum(amount_minor), 0)::bigint AS s FROM ({member}) AS facts ({columns})
+      WHERE kind = 'paid' AND member_id = %s AND at >= %s) AS many,
+     (SELECT count(*) AS n, coalesce(sum(amount_minor), 0)::bigint AS s FROM ({usual}) AS facts ({columns})
+      WHERE kind = 'paid' AND store_id = %s AND at >= %s) AS usual,
+     (SELECT count(*) AS n, coalesce(sum(amount_minor), 0)::bigint AS s FROM ({night}) AS facts ({columns})
+      WHERE kind = 'paid' AND store_id = %s AND at >= %s) AS night
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """What was paid before now: to a cashier, in a store, and in the store tonight; payments and fen, each since its own moment."""
+
+    member_count: int
+    member_minor: int
+    usual_count: int
+    usual_minor: int
+    night_count: int
+    night_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """From when on each is counted; what nobody asks about from now on."""
+
+    member: datetime
+    usual: datetime
+    night: datetime
+
+
+def count_lately(
+    *, member_id: int, store_id: int, since: Since, of_member: FactsSince, of_store: FactsSince
+) -> Lately:
+    """The counts that rules at the till need; one statement."""
+    parts = [
+        (facts_sql(of_member(since.member)), member_id, since.member),
+        (facts_sql(of_store(since.usual)), store_id, since.usual),
+        (facts_sql(of_store(since.night)), store_id, since.night),
+    ]
+    texts = [text for (text, _values), _subject, _at in parts]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LATELY.format(
+                member=texts[0], usual=texts[1], night=texts[2], columns=", ".join(COLUMNS)
+            ),
+            [value for (_text, own), subject, at in parts for value in (*own, subject, at)],
+        )
+        return Lately(*cursor.fetchone())
+
+
+def night_began(rule: Rule, now: datetime) -> datetime | None:
+    """When the night of this rule began that ``now`` lies in; None by day."""
+    local = now.astimezone(clock.CHINA)
+    begins, ends = rule["begins"], rule["ends"]
+    within = begins <= local.hour < ends if begins < ends else not ends <= local.hour < begins
+    if not within:
+        return None
+    began = local.replace(hour=begins, minute=0, second=0, microsecond=0)
+    return began if began <= local else began - timedelta(days=1)

@@ -5,6 +5,8 @@ This room never reads payments or refunds itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -39,6 +41,8 @@ class WrongColumns(TypeError):
 
 #: A queryset of rows with ``COLUMNS``, made by ``values_list`` (or several by ``union``).
 Facts = QuerySet[Any, Any]
+#: Facts of one subject from a moment on, until now.
+FactsSince = Callable[[datetime], Facts]
 
 
 def facts_sql(facts: Facts) -> tuple[str, tuple[Any, ...]]:

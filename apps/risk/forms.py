@@ -29,6 +29,7 @@ from apps.risk.rules import (
     Unit,
     check_rules,
 )
+from apps.risk.wording import outcome_label
 
 _LABELS: Final = {
     "count": _("How many"),
@@ -135,7 +136,7 @@ class RulesForm(forms.Form):
                 self.fields[f"{kind}-{one.name}"] = _field(one, rule[one.name])
             self.fields[f"{kind}-outcome"] = forms.ChoiceField(
                 label=_("Then"),
-                choices=[(one.value, one.label) for one in rule.watch.outcomes],
+                choices=[(one.value, outcome_label(kind, one)) for one in rule.watch.outcomes],
                 initial=rule.outcome.value,
             )
 

@@ -12,10 +12,14 @@ from apps.core.audit import Actor
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How a held thing is shown to those who answer: a few words and the page behind it ("" for none)."""
+    """How a held thing is shown to those who answer: a few words and the page behind it ("" for none).
+
+    ``is_open``: an answer can still change something.
+    """
 
     title: str
     url: str = ""
+    is_open: bool = True
 
 
 class HeldThing(ABC):

@@ -49,6 +49,7 @@ class HoldState(models.TextChoices):
     ASKED = "asked", _("Waiting for an answer")
     RELEASED = "released", pgettext_lazy("hold", "Released")
     REFUSED = "refused", pgettext_lazy("hold", "Refused")
+    LEFT = "left", pgettext_lazy("hold", "Given up by the customer")
 
 
 class Asked(models.TextChoices):

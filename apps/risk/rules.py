@@ -78,13 +78,16 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One kind of rule. ``at_begin``: it is also judged before a payment begins; else it is counted after the fact only."""
+    """One kind of rule. It is counted after the fact; ``at_begin``: also judged before a payment by a code begins;
+    ``at_till``: also before a code that a cashier scanned is shown to the platform.
+    """
 
     kind: RuleKind
     subject: Subject
     thresholds: tuple[Threshold, ...]
     outcomes: tuple[Outcome, ...]
     at_begin: bool = False
+    at_till: bool = False
     usually_on: bool = True
 
 
@@ -106,6 +109,7 @@ def _hours(usual: int) -> Threshold:
 
 _AFTER_CODE: Final = (Outcome.FLAG, Outcome.HOLD, Outcome.FREEZE)
 _FLAG: Final = (Outcome.FLAG,)
+_TILL: Final = (Outcome.FLAG, Outcome.CONFIRM, Outcome.HOLD)
 _BEGIN: Final = (Outcome.FLAG, Outcome.CONFIRM, Outcome.HOLD, Outcome.FREEZE)
 
 WATCHES: Final[Mapping[RuleKind, Watch]] = {
@@ -113,13 +117,20 @@ WATCHES: Final[Mapping[RuleKind, Watch]] = {
     for watch in (
         Watch(RuleKind.CODE_VELOCITY, Subject.CODE, (_count(30), _minutes(10)), _AFTER_CODE),
         Watch(RuleKind.PAYER_VELOCITY, Subject.PAYER, (_count(6), _minutes(60)), _FLAG),
-        Watch(RuleKind.CASHIER_VELOCITY, Subject.MEMBER, (_count(30), _minutes(10)), _FLAG),
+        Watch(
+            RuleKind.CASHIER_VELOCITY,
+            Subject.MEMBER,
+            (_count(30), _minutes(10)),
+            _TILL,
+            at_till=True,
+        ),
         Watch(RuleKind.FAILED_ATTEMPTS, Subject.CODE, (_count(10), _minutes(30)), _AFTER_CODE),
         Watch(
             RuleKind.ODD_AMOUNT,
             Subject.STORE,
             (_minor(100_000), Threshold("times", Unit.TIMES, 20, 2, 1000)),
-            _FLAG,
+            _TILL,
+            at_till=True,
         ),
         Watch(
             RuleKind.STRUCTURING,
@@ -141,7 +152,8 @@ WATCHES: Final[Mapping[RuleKind, Watch]] = {
                 _count(5, 1),
                 _minor(50_000),
             ),
-            _FLAG,
+            _TILL,
+            at_till=True,
         ),
         Watch(
             RuleKind.REFUND_RATE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from django.db.models import Count, Q, QuerySet
@@ -112,9 +112,16 @@ def get_alert(alert_id: int) -> RiskAlert | None:
     )
 
 
-def count_open_risks() -> int:
-    """How many alerts wait for somebody, of the stores in scope."""
-    return RiskAlert.objects.visible().filter(state__in=OPEN_ALERTS).count()
+def risks_open() -> ScopedQuerySet[RiskAlert]:
+    """The alerts that wait for somebody, of the stores in scope."""
+    return RiskAlert.objects.visible().filter(state__in=OPEN_ALERTS)
+
+
+def holds_asked(now: datetime) -> ScopedQuerySet[RiskHold]:
+    """What a member must answer before it goes on, of the stores in scope."""
+    return RiskHold.objects.visible().filter(
+        state=HoldState.ASKED, asked=Asked.MEMBER, expires_at__gt=now
+    )
 
 
 def has_alerts() -> bool:
@@ -138,14 +145,25 @@ def member_names(alerts: Collection[RiskAlert]) -> dict[str, str]:
     return {str(one.user_id): one.user.display_name for one in members}
 
 
-def waiting_holds(*, now: datetime) -> list[RiskHold]:
-    """What a member must answer before it goes on, the oldest first, of the stores in scope."""
-    return list(
+#: How long it stays on the list that nobody answered.
+MISSED: Final = timedelta(days=7)
+
+
+def list_holds(*, now: datetime) -> tuple[list[RiskHold], list[RiskHold]]:
+    """What a member must answer now, the oldest first; and what nobody answered within the last week, the latest first.
+
+    Of the stores in scope; one query.
+    """
+    rows = list(
         RiskHold.objects.visible()
         .select_related("store", "alert")
-        .filter(state=HoldState.ASKED, asked=Asked.MEMBER, expires_at__gt=now)
-        .order_by("created_at", "pk")[:PAGE_SIZE]
+        .filter(state=HoldState.ASKED, asked=Asked.MEMBER, expires_at__gt=now - MISSED)
+        # Those that still wait end last, so the limit never cuts them off first.
+        .order_by("-expires_at", "-pk")[:PAGE_SIZE]
     )
+    waiting = [row for row in rows if row.expires_at > now]
+    waiting.sort(key=lambda row: (row.created_at, row.pk))
+    return waiting, [row for row in rows if row.expires_at <= now]
 
 
 def get_hold(hold_id: int) -> RiskHold | None:

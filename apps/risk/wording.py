@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.money import Money
 from apps.core.names import named
 from apps.risk.models import RiskAlert
-from apps.risk.rules import Doubt, Outcome, Rule, RuleKind, Rules, Subject
+from apps.risk.rules import WATCHES, Doubt, Outcome, Rule, RuleKind, Rules, Subject
+from apps.risk.services import TillVerdict
 
 _SENTENCES: Final[Mapping[RuleKind, Promise]] = {
     RuleKind.CODE_VELOCITY: _(
@@ -80,6 +81,17 @@ OUTCOMES: Final[Mapping[Outcome, Promise]] = {
     Outcome.HOLD: _("A member must release each such payment before it begins."),
     Outcome.FREEZE: _("The code is paused."),
 }
+#: What follows of rules that are judged at the till; the others go by ``OUTCOMES``.
+_AT_TILL: Final[Mapping[Outcome, tuple[Promise, Promise]]] = {
+    Outcome.CONFIRM: (
+        _("Ask the cashier to confirm"),
+        _("The till asks once more before it takes the payment."),
+    ),
+    Outcome.HOLD: (
+        _("Only a manager may take it"),
+        _("The till takes such a payment only from a member who may manage risk."),
+    ),
+}
 _DOUBTS: Final[Mapping[Doubt, Promise]] = {
     Doubt.CODE_BEFORE_PAYER: _(
         "The code's daily limit is not above the payer's, so the payer's limit is reached by nobody."
@@ -119,7 +131,51 @@ def rule_words(rule: Rule) -> str:
     """When the rule speaks and what follows, in one line; that it is off where it is."""
     if not rule.is_on:
         return gettext("Off")
-    return f"{rule_sentence(rule.kind, rule.values)} → {rule.outcome.label}"
+    return f"{rule_sentence(rule.kind, rule.values)} → {outcome_label(rule.kind, rule.outcome)}"
+
+
+def outcome_label(kind: RuleKind, outcome: Outcome) -> str:
+    """What follows, in a few words."""
+    if WATCHES[kind].at_till and outcome in _AT_TILL:
+        return str(_AT_TILL[outcome][0])
+    return str(outcome.label)
+
+
+def outcome_words(kind: RuleKind, outcome: Outcome) -> str:
+    """What follows, as a sentence."""
+    if WATCHES[kind].at_till and outcome in _AT_TILL:
+        return str(_AT_TILL[outcome][1])
+    return str(OUTCOMES[outcome])
+
+
+def till_words(verdict: TillVerdict, *, may_release: bool) -> tuple[str, str]:
+    """Why the till took nothing, and what the member can do now."""
+    rule = verdict.rule
+    facts = {
+        **_shown(rule.values),
+        "amount": Money(verdict.amount_minor).display(),
+        "usual": Money(verdict.base_minor).display(),
+        "before": f"{verdict.count:,}",
+        "sum": Money(verdict.minor).display(),
+    }
+    match rule.kind:
+        case RuleKind.ODD_AMOUNT:
+            why = gettext("%(amount)s is far above the usual here: a payment comes to %(usual)s.")
+        case RuleKind.CASHIER_VELOCITY:
+            why = gettext("You have taken %(before)s payments within %(minutes)s minutes.")
+        case _:
+            why = gettext(
+                "It is late: since %(begins)s this store has taken %(before)s payments, %(sum)s together."
+            )
+    if rule.outcome is Outcome.CONFIRM or may_release:
+        then = gettext(
+            "Nothing was charged. If it is right, scan the customer's code once more; else correct the amount."
+        )
+    else:
+        then = gettext(
+            "Nothing was charged. By the shop's rules a manager takes such a payment: ask one to take it at the till."
+        )
+    return why % facts, then
 
 
 def change_facts(before: Rules, after: Rules) -> list[tuple[str, str]]:
@@ -153,7 +209,18 @@ def subject_words(alert: RiskAlert, names: Mapping[str, str]) -> str:
 
 
 def evidence_words(alert: RiskAlert) -> str:
-    """What was found, in one sentence with its figures."""
+    """What was found, in a sentence with its figures; and that the till stopped a payment, where it did."""
+    words = _found_words(alert)
+    stopped = alert.evidence.get("stopped_minor")
+    if stopped is None:
+        return words
+    return gettext("%(found)s The till did not take %(amount)s at once.") % {
+        "found": words,
+        "amount": Money(stopped).display(),
+    }
+
+
+def _found_words(alert: RiskAlert) -> str:
     found = alert.evidence
     count, amount = found["count"], Money(found["minor"]).display()
     facts = {"count": f"{count:,}", "amount": amount}
@@ -229,6 +296,7 @@ def alert_entry(alert: RiskAlert, names: Mapping[str, str]) -> dict[str, Any]:
         "about": subject_words(alert, names),
         "words": evidence_words(alert),
         "rule": rule_sentence(RuleKind(alert.rule), found["values"]),
+        "then": outcome_label(RuleKind(alert.rule), Outcome(alert.outcome)),
         "shown": [
             {
                 "order_id": one["order"],
@@ -289,3 +357,12 @@ SUGGESTIONS: Final = (
         3,
     ),
 )
+
+
+def holds_words(count: int) -> str:
+    """How many customers wait for a member to let their payment begin."""
+    return ngettext(
+        "%(count)d customer waits for you to let a payment begin",
+        "%(count)d customers wait for you to let a payment begin",
+        count,
+    ) % {"count": count}

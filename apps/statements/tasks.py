@@ -31,6 +31,12 @@ def settle(subject_id: int, now: datetime) -> None:
     services.follow_bill(day_id=subject_id, now=now)
 
 
+@due_task("statements.settle_account")
+def settle_account(subject_id: int, now: datetime) -> None:
+    """Compute what an account pays out anew, since what was signed for it has changed."""
+    services.follow_account(account_id=subject_id, now=now)
+
+
 @due_task("statements.match")
 def match(subject_id: int, now: datetime) -> None:  # all accounts are matched together
     """Match what is to be paid out with the bank."""

@@ -96,7 +96,7 @@ def templates(*, cached: bool) -> list[dict[str, Any]]:
                     "django.contrib.auth.context_processors.auth",
                     "django.contrib.messages.context_processors.messages",
                     "apps.merchants.context_processors.workspace",
-                    "apps.refunds.context_processors.waiting",
+                    "apps.approvals.context_processors.waiting",
                 ],
             },
         }

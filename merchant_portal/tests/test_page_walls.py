@@ -25,7 +25,7 @@ from apps.merchants.roles import permissions_of
 from apps.merchants.services import add_terminal
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.tests.factories import make_account, make_paid
-from apps.platforms.models import AgreementDocument, Notification, PlatformAccount
+from apps.platforms.models import Agreement, AgreementDocument, Notification, PlatformAccount
 from apps.qrcodes.artwork import PLAIN
 from apps.qrcodes.models import ActKind, CodeAlert
 from apps.qrcodes.services import (
@@ -150,6 +150,14 @@ def populate(shop: Shop) -> dict[str, object]:
         member=shop["cashier"],
         actor=Actor("t"),
         now=NOW,
+    )
+    agreement = Agreement.objects.create(
+        account=account,
+        version=1,
+        service="x",
+        effective_from=NOW.date() + timedelta(days=3650),
+        valid_from=NOW.date(),
+        created_at=NOW,
     )
     document = AgreementDocument.objects.create(
         account=account,
@@ -360,6 +368,7 @@ def populate(shop: Shop) -> dict[str, object]:
         "risk_id": risk.pk,
         "account_id": account.pk,
         "document_id": document.pk,
+        "agreement_id": agreement.pk,
         "ledger_account_id": Account.objects.order_by("pk")[0].pk,
         "entry_id": JournalEntry.objects.order_by("pk")[0].pk,
         "adjustment_id": adjustment.pk,

@@ -299,8 +299,10 @@ class TillForm(forms.Form):
     )
     #: The form's own random text, against double submission.
     nonce = forms.CharField(required=False, widget=forms.HiddenInput)
-    #: The amount, in fen, that the cashier was asked about because it is unusually large, and said yes to.
-    sure = forms.CharField(required=False, widget=forms.HiddenInput)
+    #: The amount in fen that the cashier was asked about because it is unusually large, and said yes to.
+    large = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+    #: The amount in fen about which the shop's risk rules made the till ask, and the cashier said yes.
+    sure = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
     #: The order whose code did not work, when this is another try.
     after = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
@@ -328,9 +330,9 @@ class TillForm(forms.Form):
         return read_amount(self.cleaned_data["amount"])
 
     @property
-    def is_sure(self) -> bool:
-        """Whether the cashier said yes to this very amount; of a form that is valid."""
-        return bool(self.cleaned_data["sure"] == str(self.cleaned_data["amount"].minor))
+    def is_meant(self) -> bool:
+        """Whether the cashier said yes to this very amount though it is large; of a form that is valid."""
+        return bool(self.cleaned_data["large"] == self.cleaned_data["amount"].minor)
 
     def clean_note(self) -> str:
         """The note on one line."""

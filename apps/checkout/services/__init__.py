@@ -18,7 +18,7 @@ from apps.checkout.services.orders import (
     watch,
 )
 from apps.checkout.services.receipts import RECEIPT_KEPT, receipt_of
-from apps.checkout.services.risk import PaymentHeld, count_risk, expect_count, judge
+from apps.checkout.services.risk import PaymentHeld, TillHeld, count_risk, expect_count, judge
 from apps.checkout.services.settings import change_settings
 from apps.checkout.services.shifts import close_shift, open_shift
 from apps.checkout.services.terminals import TerminalHasCodes, change_terminal
@@ -34,6 +34,7 @@ __all__ = [
     "PaymentHeld",
     "Room",
     "TerminalHasCodes",
+    "TillHeld",
     "TooManyOrders",
     "ask_at_desk",
     "asking_alone",

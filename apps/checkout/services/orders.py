@@ -13,7 +13,7 @@ from django.db.models import Exists, Q
 
 from apps.checkout.selectors import FORM_DOOR, order_of_form, payments_of
 from apps.checkout.services.limits import keep_within
-from apps.checkout.services.risk import judge
+from apps.checkout.services.risk import ORDER, judge
 from apps.checkout.ways import Way
 from apps.core import limits, outbox
 from apps.core.audit import Actor
@@ -40,6 +40,7 @@ from apps.platforms.selectors import accounts_serving
 from apps.platforms.services import gateway_of
 from apps.platforms.services.asking import TOO_OFTEN
 from apps.qrcodes.models import CodeVersion
+from apps.risk.services import leave_hold
 
 #: How often one form may open a new order after the one before was closed.
 _REOPENINGS = 20
@@ -295,6 +296,7 @@ def _claim(payment: Payment, *, now: datetime) -> bool:
 
 
 def give_up(*, order: Order, now: datetime, actor: Actor) -> None:
-    """The payer does not want to pay any more. An order without an attempt under way is closed at once."""
+    """The payer does not want to pay any more. An order without an attempt under way is closed at once; nobody is asked about it."""
+    leave_hold(kind=ORDER, subject_id=order.pk, now=now)
     close_order(order_id=order.pk, now=now, actor=actor)
     expire_order(order_id=order.pk, now=now)

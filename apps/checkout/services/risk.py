@@ -6,7 +6,12 @@ import contextlib
 from datetime import datetime, timedelta
 from typing import Final
 
-from apps.checkout.facts import facts_of_today, facts_since
+from apps.checkout.facts import (
+    facts_of_member,
+    facts_of_store,
+    facts_of_today,
+    facts_since,
+)
 from apps.core import clock, outbox
 from apps.core.audit import Actor
 from apps.core.encryption import keyed_hash
@@ -16,9 +21,16 @@ from apps.payments.models import Order, Payment
 from apps.qrcodes.services import CodeRetired, pause_code
 from apps.refunds.models import Refund
 from apps.risk.counting import find
-from apps.risk.rules import lookback_days
+from apps.risk.rules import Outcome, lookback_days
 from apps.risk.selectors import book_on
-from apps.risk.services import Raised, Verdict, assess, raise_alerts
+from apps.risk.services import (
+    Raised,
+    TillVerdict,
+    Verdict,
+    assess,
+    assess_taking,
+    raise_alerts,
+)
 
 ORDER: Final = "order"
 RISK: Final = Actor.system("risk")
@@ -58,6 +70,45 @@ def judge(*, order: Order, payer_id: str = "", now: datetime) -> None:
             pause_code(code_id=order.code_id, actor=RISK, now=now, reason=str(verdict.rule.label))
     if not verdict.goes_on:
         raise PaymentHeld(verdict)
+
+
+class TillHeld(Exception):
+    """The till does not take the payment without being told once more, or not by this member (``verdict.rule.outcome``)."""
+
+    def __init__(self, verdict: TillVerdict) -> None:
+        super().__init__(str(verdict.rule.outcome))
+        self.verdict = verdict
+
+
+def judge_taking(
+    *,
+    store_id: int,
+    member_id: int,
+    amount_minor: int,
+    sure_minor: int | None,
+    may_release: bool,
+    now: datetime,
+) -> None:
+    """Let the rules judge what a cashier is about to take, before anything is begun. At most three statements.
+
+    ``sure_minor``: the amount that the cashier was asked about and takes all the same; where a member must release it, that
+    counts only with ``may_release``. Raises TillHeld.
+    """
+    sure = sure_minor == amount_minor
+    verdict = assess_taking(
+        store_id=store_id,
+        member_id=member_id,
+        amount_minor=amount_minor,
+        of_member=facts_of_member(member_id, now=now),
+        of_store=facts_of_store(store_id, now=now),
+        now=now,
+        tell=not sure,
+    )
+    if verdict is None:
+        return
+    if sure and (may_release or verdict.rule.outcome is Outcome.CONFIRM):
+        return
+    raise TillHeld(verdict)
 
 
 def expect_count(*, now: datetime) -> None:

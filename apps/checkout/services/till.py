@@ -8,6 +8,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from apps.accounts.models import User
 from apps.checkout.selectors import Stage, get_charge
+from apps.checkout.services.risk import judge_taking
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.payments.models import Payment
@@ -36,11 +37,15 @@ def take_at_till(
     member: User,
     now: datetime,
     actor: Actor,
+    sure_minor: int | None = None,
+    may_release: bool = False,
 ) -> Payment:
     """As ``payments.services.charge_barcode``, also where this is another try because a first code did not work.
 
     ``after`` is the order of that first try. A platform may call it paid a moment later; the same amount is then not
-    taken again. Never inside a transaction. Raises PaidAfterAll, BarcodeRefused, AmountOutOfRange; then nothing was begun.
+    taken again. The shop's risk rules judge it before the platform sees the code; ``sure_minor`` and ``may_release`` as in
+    ``judge_taking``. Never inside a transaction. Raises PaidAfterAll, BarcodeRefused, AmountOutOfRange, TillHeld; then nothing
+    was begun.
     """
     before = None if after is None else get_charge(after, taken_by=member)
     if (
@@ -49,6 +54,17 @@ def take_at_till(
         and before.stage(now=now) is Stage.PAID
     ):
         raise PaidAfterAll(before.order.pk)
+
+    def before_it_begins() -> None:
+        judge_taking(
+            store_id=store_id,
+            member_id=member.pk,
+            amount_minor=amount.minor,
+            sure_minor=sure_minor,
+            may_release=may_release,
+            now=now,
+        )
+
     return charge_barcode(
         store_id=store_id,
         amount=amount,
@@ -60,4 +76,5 @@ def take_at_till(
         member=member,
         now=now,
         actor=actor,
+        before=before_it_begins,
     )

@@ -201,11 +201,11 @@ def test_an_unusually_large_amount_is_asked_about_first(desk: Desk) -> None:
     with enter_scope(desk.shop.scope):
         assert Order.objects.filter(amount_minor=500_000).count() == 0
     # A yes to another amount is none; back keeps what was typed.
-    assert "Is this amount right?" in desk.post(amount="5000.01", sure="500000").content.decode()
+    assert "Is this amount right?" in desk.post(amount="5000.01", large="500000").content.decode()
     assert 'value="5000.00"' in desk.page("?amount=5000.00")
     # The same yes twice is one order.
     for _press in range(2):
-        answer = desk.post(amount="5000", sure="500000", nonce="q" * 20)
+        answer = desk.post(amount="5000", large="500000", nonce="q" * 20)
         assert answer.status_code == 303
     with enter_scope(desk.shop.scope):
         assert Order.objects.filter(amount_minor=500_000).count() == 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
@@ -13,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from apps.approvals.models import Approval
 from apps.approvals.services import decide
 from apps.checkout.facts import facts_since
-from apps.checkout.services import PaymentHeld, count_risk, expect_count, judge
+from apps.checkout.services import PaymentHeld, count_risk, expect_count, give_up, judge
 from apps.core.audit import Actor
 from apps.core.models import Due
 from apps.core.money import Money
@@ -26,7 +27,7 @@ from apps.platforms.gateway import Product
 from apps.platforms.models import PlatformAccount
 from apps.qrcodes.models import CodeState, QRCode
 from apps.qrcodes.services import create_code, resume_code
-from apps.risk.models import AlertState, RiskAlert, RiskDraft, RiskHold, RiskRuleBook
+from apps.risk.models import AlertState, HoldState, RiskAlert, RiskDraft, RiskHold, RiskRuleBook
 from apps.risk.replaying import replay
 from apps.risk.rules import Outcome, RuleKind, Rules, read_rules, write_rules
 from apps.risk.selectors import book_on
@@ -469,6 +470,99 @@ class TestPages:
         assert RiskDraft.objects.count() == 1
         tried = client.post("/m/tea/risk/rules/simulate/", {**typed, "days": "90"})
         assert tried.status_code == 200
+
+
+class TestWaiting:
+    """What a member finds about customers who wait: in the list, on Today, at the bell."""
+
+    def held(self, code: QRCode, minor: int = 10_001) -> RiskHold:
+        order = order_by(code, minor)
+        with pytest.raises(PaymentHeld):
+            judge(order=order, now=NOW)
+        return RiskHold.objects.get(subject_id=order.pk)
+
+    @pytest.fixture(autouse=True)
+    def rules(self, shop: Shop) -> None:
+        in_force(only(RuleKind.CODE_DAY, Outcome.HOLD, minor=10_000))
+
+    def open(self, shop: Shop, client: Client, role: str, path: str) -> str:
+        client.force_login(shop[role])
+        return client.get(f"/m/tea/{path}", headers={"accept-language": "en"}).content.decode()
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_the_bell_and_today_count_who_waits(
+        self, shop: Shop, code: QRCode, client: Client, count: int
+    ) -> None:
+        for _ in range(count):
+            self.held(code)
+        words = f"{count} thing{'s' * (count > 1)} wait{'s' * (count == 1)} for you"
+        with time_machine.travel(NOW, tick=False):
+            for role, asked in (("owner", True), ("manager", True), ("auditor", False)):
+                page = self.open(shop, client, role, "")
+                assert (words in page) is asked
+                assert ("let a payment begin" in page) is asked
+                # The alert that the rule raised is there for all who may see risk.
+                assert "1 risk alert is open" in page
+            page = self.open(shop, client, "owner", "codes/")
+            assert 'shell-waiting" href="/m/tea/risk/"' in page
+
+    def test_what_nobody_answered_stays_for_a_week(
+        self, shop: Shop, code: QRCode, client: Client
+    ) -> None:
+        hold = self.held(code)
+        for after, waits, missed in (
+            (timedelta(0), 1, 0),
+            (hold.expires_at - NOW, 0, 1),
+            (hold.expires_at - NOW + timedelta(days=6), 0, 1),
+            (hold.expires_at - NOW + timedelta(days=7), 0, 0),
+        ):
+            with time_machine.travel(NOW + after, tick=False):
+                page = self.open(shop, client, "owner", "risk/")
+            assert page.count('data-testid="hold"') == waits
+            assert page.count('data-testid="missed"') == missed
+
+    def test_who_gives_up_waits_no_more(self, shop: Shop, code: QRCode, client: Client) -> None:
+        hold = self.held(code)
+        give_up(order=Order.objects.get(pk=hold.subject_id), now=NOW, actor=ACTOR)
+        hold.refresh_from_db()
+        assert hold.state == HoldState.LEFT
+        with pytest.raises(AlreadyAnswered):
+            answer_hold(hold_id=hold.pk, release=True, member=shop["owner"], actor=ACTOR, now=NOW)
+        for at in (NOW, NOW + timedelta(days=1)):
+            with time_machine.travel(at, tick=False):
+                page = self.open(shop, client, "owner", "risk/")
+            assert 'data-testid="hold"' not in page
+            assert 'data-testid="missed"' not in page
+
+    def test_the_list_asks_the_same_however_many_wait(
+        self,
+        shop: Shop,
+        code: QRCode,
+        client: Client,
+        django_assert_num_queries: DjangoAssertNumQueries,
+    ) -> None:
+        client.force_login(shop["owner"])
+        with time_machine.travel(NOW, tick=False):
+            for more in (1, 4):
+                for _ in range(more):
+                    self.held(code)
+                with django_assert_num_queries(10):
+                    assert client.get("/m/tea/risk/").status_code == 200
+
+    def test_the_customer_s_page_is_only_for_who_is_held(
+        self, shop: Shop, code: QRCode, client: Client
+    ) -> None:
+        free = order_by(code, 100)
+        with time_machine.travel(NOW, tick=False):
+            answer = client.get(f"/pay/{free.token}/check")
+            assert (answer.status_code, answer["Location"]) == (303, f"/pay/{free.token}")
+            hold = self.held(code)
+            order = Order.objects.get(pk=hold.subject_id)
+            page = client.get(f"/pay/{order.token}/check")
+            assert 'data-stage="member"' in page.content.decode()
+            assert 'http-equiv="refresh"' in page.content.decode()
+            answer_hold(hold_id=hold.pk, release=True, member=shop["owner"], actor=ACTOR, now=NOW)
+            assert client.get(f"/pay/{order.token}/check").status_code == 303
 
 
 @pytest.mark.django_db

@@ -64,7 +64,7 @@ def desk(request: MerchantRequest) -> HttpResponse:
             wanted = form.cleaned_data
             store = next(store for store in stores if store.pk == wanted["store"])
             amount = wanted["amount"]
-            if not form.is_sure and unusually_large(amount, store_id=store.pk, now=now):
+            if not form.is_meant and unusually_large(amount, store_id=store.pk, now=now):
                 # Nothing is opened yet: whoever typed a zero too many goes back.
                 context = {"wanted": wanted, "store": store, **_frame(request, now=now)}
                 return render_page(request, "checkout/desk_large.html", context, partial="large")

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.checkout.forms import TillForm
 from apps.checkout.selectors import Stage, get_charge, takes_barcodes, unsettled, wallet_of
 from apps.checkout.selectors.desk import unusually_large
-from apps.checkout.services import PaidAfterAll, take_at_till
+from apps.checkout.services import PaidAfterAll, TillHeld, take_at_till
 from apps.checkout.views.desk import desk_voice
 from apps.checkout.views.frame import see_other, subject_for
 from apps.checkout.views.place import remember, remembered, whose
@@ -29,6 +29,9 @@ from apps.merchants.selectors import list_stores, list_terminals
 from apps.payments.services import AmountOutOfRange, BarcodeRefused, close_order
 from apps.platforms.barcodes import shapes
 from apps.platforms.messages import About, explain, says_nothing_moved
+from apps.risk.rules import Outcome
+from apps.risk.services import TillVerdict
+from apps.risk.wording import till_words
 
 #: The field that a refusal belongs to; all others belong to the code.
 _FIELDS = {"no_store": "store", "no_terminal": "terminal"}
@@ -58,7 +61,7 @@ def till(request: MerchantRequest) -> HttpResponse:
     wanted = form.cleaned_data
     store = next(store for store in stores if store.pk == wanted["store"])
     now = clock.now()
-    if not form.is_sure and unusually_large(wanted["amount"], store_id=store.pk, now=now):
+    if not form.is_meant and unusually_large(wanted["amount"], store_id=store.pk, now=now):
         # Its code is never sent back to the page, so it is scanned again; no wallet was asked for anything yet.
         return _show(request, form, stores, large=wanted["amount"])
     try:
@@ -74,7 +77,11 @@ def till(request: MerchantRequest) -> HttpResponse:
             member=request.member,
             now=now,
             actor=request.actor(),
+            sure_minor=wanted["sure"],
+            may_release="risk.manage" in request.permissions,
         )
+    except TillHeld as held:
+        return _ask(request, form, stores, held.verdict)
     except PaidAfterAll as paid:
         messages.warning(request, _("The code before was paid after all. Nothing more was taken."))
         return _to_charge(request, paid.order_id)
@@ -88,12 +95,29 @@ def till(request: MerchantRequest) -> HttpResponse:
     return _to_charge(request, payment.order_id)
 
 
+def _ask(
+    request: MerchantRequest, form: TillForm, stores: list[Store], verdict: TillVerdict
+) -> HttpResponse:
+    """Why nothing was taken, and what to do; scanned once more with the same amount it is taken, if this member may."""
+    may_release = "risk.manage" in request.permissions
+    if may_release or verdict.rule.outcome is Outcome.CONFIRM:
+        data = request.POST.copy()
+        data["sure"] = str(verdict.amount_minor)
+        form.data = data
+    return _show(request, form, stores, held=till_words(verdict, may_release=may_release))
+
+
 def _to_charge(request: MerchantRequest, order_id: int) -> HttpResponse:
     return see_other(reverse("till:till_order", args=[request.merchant.slug, order_id]))
 
 
 def _show(
-    request: MerchantRequest, form: TillForm, stores: list[Store], *, large: Money | None = None
+    request: MerchantRequest,
+    form: TillForm,
+    stores: list[Store],
+    *,
+    held: tuple[str, str] | None = None,
+    large: Money | None = None,
 ) -> HttpResponse:
     wallets = {
         wallet: {"pattern": pattern, "name": platform_label(wallet)}
@@ -101,6 +125,7 @@ def _show(
     }
     context = {
         "form": form,
+        "held": held,
         "stores": stores,
         # An amount to be asked about.
         "large": large,
@@ -111,7 +136,7 @@ def _show(
         # The keyboard begins where something is still missing.
         "focus": "code" if form.is_bound and not form.errors.get("amount") else "amount",
     }
-    status = 422 if form.errors or large is not None else 200
+    status = 422 if form.errors or held or large is not None else 200
     return render_page(request, "checkout/till.html", context, status=status)
 
 

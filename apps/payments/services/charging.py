@@ -7,6 +7,7 @@ doubted: see ``applying``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -77,12 +78,14 @@ def charge_barcode(
     note: str = "",
     terminal_id: int | None = None,
     member: User | None = None,
+    before: Callable[[], None] | None = None,
 ) -> Payment:
     """Take ``amount`` from the payer whose code was scanned, and return the payment in whatever state it is then.
 
     ``nonce`` is the form's own random text: the same form with the same amount and code, sent twice, even at the same
-    moment, takes one payment. Never inside a transaction: it calls the platform. Raises BarcodeRefused,
-    AmountOutOfRange; then nothing was begun.
+    moment, takes one payment. ``before`` is called once it is known that this is a new payment that can be taken. Never
+    inside a transaction: it calls the platform. Raises BarcodeRefused, AmountOutOfRange and what ``before`` raises; then
+    nothing was begun.
     """
     digits = clean_barcode(auth_code)
     # Only a hash of it is kept; the nonce, which is kept nowhere, makes the code in it unguessable.
@@ -93,6 +96,8 @@ def charge_barcode(
     wallet, account = _recognised(digits, store_id=store_id)
     if terminal_id is not None and not _stands_in(terminal_id, store_id=store_id):
         raise BarcodeRefused("no_terminal", _("This terminal does not stand in this store."))
+    if before is not None:
+        before()
     try:
         with transaction.atomic():
             payment = _begin(

@@ -99,6 +99,24 @@ class Agreement(MerchantScoped):
         return self.valid_until is None or self.renews or day <= self.valid_until
 
 
+class AgreementWithdrawal(MerchantScoped):
+    """That a version was taken back before its day came. Append-only; such a version counts nowhere."""
+
+    agreement = ScopedForeignKey(Agreement, related_name="withdrawals")
+    at = models.DateTimeField()
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant_id", "agreement"], name="platforms_withdrawal_once"
+            ),
+        ]
+
+
 class FeeTier(MerchantScoped):
     """What one version charges for payments of a wallet and product ("": any) from an amount on. Append-only.
 

@@ -14,6 +14,7 @@ from apps.platforms.fees import FeeBook, FeeRule
 from apps.platforms.models import (
     Agreement,
     AgreementDocument,
+    AgreementWithdrawal,
     ChecklistTick,
     FeeTier,
     PlatformAccount,
@@ -84,12 +85,33 @@ def fee_book(account: PlatformAccount) -> FeeBook:
 
 
 def versions_of(account_id: int) -> list[Agreement]:
-    """All versions of an account's agreement, latest first."""
+    """The versions of an account's agreement that count, latest first."""
     return list(
-        Agreement.objects.filter(account_id=account_id)
+        Agreement.objects.filter(account_id=account_id, withdrawals__isnull=True)
         .select_related("created_by")
         .order_by("-version")
     )
+
+
+def withdrawn_of(account_id: int) -> list[AgreementWithdrawal]:
+    """The versions of an account's agreement that were taken back before their day, latest first."""
+    return list(
+        AgreementWithdrawal.objects.filter(agreement__account_id=account_id)
+        .select_related("agreement__created_by", "by")
+        .order_by("-agreement__version")
+    )
+
+
+def get_agreement(agreement_id: int) -> Agreement:
+    """One version with its account, withdrawn or not. Raises Agreement.DoesNotExist."""
+    agreement: Agreement = Agreement.objects.select_related("account").get(pk=agreement_id)
+    return agreement
+
+
+def latest_version(account_id: int) -> int:
+    """The highest number that a version of the account's agreement ever had, withdrawn or not; 0 without any."""
+    numbers = Agreement.objects.filter(account_id=account_id).order_by("-version")
+    return numbers.values_list("version", flat=True).first() or 0
 
 
 def tiers_of(agreement_ids: Collection[int]) -> dict[int, list[FeeTier]]:
@@ -120,9 +142,10 @@ def refund_window_on(account: PlatformAccount, day: date) -> int | None:
 
 
 def versions_by_account(account_ids: Collection[int]) -> dict[int, list[Agreement]]:
-    """All versions of many accounts; one query."""
+    """The versions of many accounts that count; one query."""
     found: defaultdict[int, list[Agreement]] = defaultdict(list)
-    for row in Agreement.objects.filter(account_id__in=account_ids).order_by("-version"):
+    rows = Agreement.objects.filter(account_id__in=account_ids, withdrawals__isnull=True)
+    for row in rows.order_by("-version"):
         found[row.account_id].append(row)
     return dict(found)
 

@@ -15,10 +15,19 @@ from apps.core import audit, clock, outbox
 from apps.core.audit import Actor
 from apps.platforms import registry
 from apps.platforms.checklist import ITEMS
-from apps.platforms.models import Agreement, ChecklistTick, FeeTier, PlatformAccount
+from apps.platforms.models import (
+    Agreement,
+    AgreementWithdrawal,
+    ChecklistTick,
+    FeeTier,
+    PlatformAccount,
+)
+from apps.platforms.selectors.agreements import latest_version
 from apps.platforms.services.accounts import AccountNotFound
 
 REMIND_TASK: Final = "platforms.remind_agreement"
+#: Of a higher room: what an agreement says of payouts holds there.
+SETTLE_TASK: Final = "statements.settle_account"
 _MOST_TIERS: Final = 40
 
 
@@ -86,19 +95,15 @@ def enter_agreement(
     account = PlatformAccount.objects.select_for_update().filter(pk=account_id).first()
     if account is None:
         raise AccountNotFound(account_id)
-    latest = (
-        Agreement.objects.filter(account=account)
-        .order_by("-version")
-        .values_list("version", flat=True)
-        .first()
-        or 0
-    )
+    latest = latest_version(account_id)
+    # Where all that was entered was taken back again, it is like the first time.
+    first = not Agreement.objects.filter(account=account, withdrawals__isnull=True).exists()
     if latest != expected:
         raise AgreementRefused(
             "", _("Somebody entered another version meanwhile. Look at it, then change again.")
         )
-    begins = terms.valid_from if latest == 0 or effective_from is None else effective_from
-    _refuse_days(terms, begins=begins, first=latest == 0, today=clock.business_date(now))
+    begins = terms.valid_from if first or effective_from is None else effective_from
+    _refuse_days(terms, begins=begins, first=first, today=clock.business_date(now))
     refuse_tiers(tiers)
     agreement: Agreement = Agreement.objects.create(
         account=account,
@@ -112,10 +117,7 @@ def enter_agreement(
     if not account.has_agreement:
         account.has_agreement = True
         account.save(update_fields=["has_agreement"])
-    # Whether and when it must be spoken of is decided there.
-    outbox.enqueue(
-        task=REMIND_TASK, merchant_id=account.merchant_id, subject_id=account.pk, due_at=now
-    )
+    _have_followed(account, now=now)
     audit.record(
         action="agreement.entered",
         subject_kind="account",
@@ -127,6 +129,47 @@ def enter_agreement(
             "effective_from": begins.isoformat(),
             "valid_until": terms.valid_until.isoformat() if terms.valid_until else "",
             "rates": [asdict(tier) for tier in tiers],
+        },
+    )
+    return agreement
+
+
+def _have_followed(account: PlatformAccount, *, now: datetime) -> None:
+    """Whether and when it must be spoken of, and what is paid out when, is decided by these tasks."""
+    for task in (REMIND_TASK, SETTLE_TASK):
+        outbox.enqueue(
+            task=task, merchant_id=account.merchant_id, subject_id=account.pk, due_at=now
+        )
+
+
+@transaction.atomic
+def withdraw_agreement(
+    *, agreement_id: int, member: User | None, actor: Actor, now: datetime
+) -> Agreement:
+    """Take back a version whose day has not come. Safe to repeat.
+
+    Raises Agreement.DoesNotExist, AgreementRefused for one that has begun; then nothing is changed.
+    """
+    account_id = Agreement.objects.values_list("account_id", flat=True).get(pk=agreement_id)
+    account = PlatformAccount.objects.select_for_update().get(pk=account_id)
+    agreement: Agreement = Agreement.objects.get(pk=agreement_id)
+    if AgreementWithdrawal.objects.filter(agreement=agreement).exists():
+        return agreement
+    if agreement.effective_from <= clock.business_date(now):
+        raise AgreementRefused(
+            "", _("This version has begun, so what it said stays. Enter a change instead.")
+        )
+    AgreementWithdrawal.objects.create(agreement=agreement, at=now, by=member)
+    _have_followed(account, now=now)
+    audit.record(
+        action="agreement.withdrawn",
+        subject_kind="account",
+        subject_id=account.pk,
+        actor=actor,
+        at=now,
+        data={
+            "version": agreement.version,
+            "effective_from": agreement.effective_from.isoformat(),
         },
     )
     return agreement

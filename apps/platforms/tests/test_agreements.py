@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -42,6 +43,7 @@ from apps.platforms.services.agreements import (
     Tier,
     enter_agreement,
     tick,
+    withdraw_agreement,
 )
 from apps.platforms.services.reminders import remind_due, send_reminder
 
@@ -146,12 +148,58 @@ class TestVersions:
             yesterday = TODAY - timedelta(days=1)
             assert found.fee_book(account).fee(amount_minor=10_000, day=yesterday) == 38
 
-    @pytest.mark.parametrize("table", ["platforms_agreement", "platforms_feetier"])
+    def withdraw(self, agreement: Agreement, now: datetime = NOW) -> None:
+        withdraw_agreement(agreement_id=agreement.pk, member=None, actor=ACTOR, now=now)
+
+    def test_a_planned_version_can_be_withdrawn(self, shop: Shop, account: PlatformAccount) -> None:
+        begins = TODAY + timedelta(days=4)
+        with inside(shop):
+            first = enter(account)
+            second = enter(account, tiers=(Tier(rate_ppm=2_500),), begins=begins, expected=1)
+            self.withdraw(second)
+            self.withdraw(second)
+            assert found.versions_of(account.pk) == [first]
+            assert found.versions_by_account([account.pk]) == {account.pk: [first]}
+            assert [one.agreement for one in found.withdrawn_of(account.pk)] == [second]
+            assert found.fee_book(account).fee(amount_minor=10_000, day=begins) == 38
+            assert AuditEvent.objects.filter(action="agreement.withdrawn").count() == 1
+            # Its number is not given away again.
+            with pytest.raises(AgreementRefused):
+                enter(account, begins=begins, expected=1)
+            third = enter(account, tiers=(Tier(rate_ppm=3_000),), begins=begins, expected=2)
+            assert third.version == 3
+            assert found.fee_book(account).fee(amount_minor=10_000, day=begins) == 30
+
+    def test_what_has_begun_is_not_withdrawn(self, shop: Shop, account: PlatformAccount) -> None:
+        begins = TODAY + timedelta(days=4)
+        with inside(shop):
+            first = enter(account)
+            second = enter(account, begins=begins, expected=1)
+            for agreement, now in ((first, NOW), (second, NOW + timedelta(days=4))):
+                with pytest.raises(AgreementRefused):
+                    self.withdraw(agreement, now)
+            assert len(found.versions_of(account.pk)) == 2
+
+    def test_the_only_version_withdrawn_the_next_is_the_first(
+        self, shop: Shop, account: PlatformAccount
+    ) -> None:
+        begins = TODAY + timedelta(days=4)
+        later = replace(TERMS, valid_from=begins, valid_until=None, renews=False)
+        with inside(shop):
+            self.withdraw(enter(account, later))
+            assert found.fee_book(account).fee(amount_minor=10_000, day=begins) == 60
+            again = enter(account, expected=1)
+            assert (again.version, again.effective_from) == (2, TERMS.valid_from)
+
+    @pytest.mark.parametrize(
+        "table", ["platforms_agreement", "platforms_feetier", "platforms_agreementwithdrawal"]
+    )
     def test_the_database_refuses_edits(
         self, shop: Shop, account: PlatformAccount, table: str
     ) -> None:
         with inside(shop):
             enter(account)
+            self.withdraw(enter(account, begins=TODAY + timedelta(days=1), expected=1))
             for statement in (f"UPDATE {table} SET id = id", f"DELETE FROM {table}"):  # noqa: S608
                 with (
                     pytest.raises(DatabaseError, match="append-only"),

@@ -132,6 +132,7 @@ def _detail(
             }
             for row in versions
         ],
+        "withdrawn": found.withdrawn_of(account.pk),
         "documents": found.documents_of(account.pk),
         "paper": paper or PaperForm(),
         "trouble": trouble,
@@ -170,7 +171,7 @@ def agreement_change(request: MerchantRequest, account_id: int) -> HttpResponse:
     form = AgreementForm(
         data,
         current=current,
-        version=versions[0].version if versions else 0,
+        version=found.latest_version(account_id),
         usual=usual,
         today=today,
     )
@@ -206,6 +207,30 @@ def agreement_change(request: MerchantRequest, account_id: int) -> HttpResponse:
         context,
         status=200 if data is None else 422,
     )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@merchant_view("platforms.manage")
+def agreement_withdraw(request: MerchantRequest, agreement_id: int) -> HttpResponse:
+    """Take back a version whose day has not come, after asking."""
+    try:
+        agreement = found.get_agreement(agreement_id)
+    except Agreement.DoesNotExist as error:
+        raise Http404 from error
+    if request.method != "POST":
+        return render_page(request, "platforms/agreement_withdraw.html", {"agreement": agreement})
+    try:
+        agreements.withdraw_agreement(
+            agreement_id=agreement_id,
+            member=request.member,
+            actor=request.actor(),
+            now=clock.now(),
+        )
+    except agreements.AgreementRefused as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, _("Withdrawn. What held before goes on."))
+    return _to_agreement(request, agreement.account_id)
 
 
 # A body is read as soon as the CSRF check looks for its token, so its length is judged before.

@@ -66,6 +66,7 @@ from apps.qrcodes.selectors.stickers import Identity, Verdict, identify
 from apps.qrcodes.selectors.watching import (
     Finding,
     Quiet,
+    alerts_open,
     count_open_alerts,
     get_alert,
     list_alerts,
@@ -90,6 +91,7 @@ __all__ = [
     "Quiet",
     "Unusable",
     "Verdict",
+    "alerts_open",
     "amount_of",
     "batch_of",
     "chosen_codes",

@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from apps.core import clock, sql
-from apps.core.tenancy import current_merchant_id
+from apps.core.tenancy import ScopedQuerySet, current_merchant_id
 from apps.qrcodes.models import AlertKind, CodeAlert
 from apps.qrcodes.oddities import (
     HABIT_DAYS,
@@ -177,10 +177,14 @@ def open_alerts(*, code_id: int | None = None) -> list[CodeAlert]:
     return list(alerts.order_by("-opened_at", "-pk"))
 
 
+def alerts_open() -> ScopedQuerySet[CodeAlert]:
+    """The alerts of the stores in scope that wait for a look."""
+    return CodeAlert.objects.visible("code__store_id").filter(looked_at__isnull=True)
+
+
 def count_open_alerts() -> int:
     """How many alerts of the stores in scope wait for a look."""
-    alerts = CodeAlert.objects.visible("code__store_id")
-    return alerts.filter(looked_at__isnull=True).count()
+    return alerts_open().count()
 
 
 def get_alert(alert_id: int) -> CodeAlert:

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from django.db.models import Count, Value
 from django.utils.functional import Promise
 
-from apps.accounts.models import User
-from apps.approvals.selectors import waiting_for
 from apps.core import clock, keyset
 from apps.core.encryption import unseal
 from apps.core.money import Money
@@ -204,33 +201,9 @@ def answered_requests(*, limit: int = PAGE_SIZE) -> list[RefundRequest]:
     return list(rows.order_by("-decided_at", "-pk")[:limit])
 
 
-def count_open_requests() -> int:
-    """How many customers of the stores in scope wait for an answer."""
-    return int(RefundRequest.objects.visible().filter(state=RequestState.ASKED).count())
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How much waits for a member: ``approvals`` to confirm or refuse, ``customers`` who ask for money back."""
-
-    approvals: int = 0
-    customers: int = 0
-
-    @property
-    def count(self) -> int:
-        """All together."""
-        return self.approvals + self.customers
-
-
-def waiting_now(*, member: User, permissions: frozenset[str]) -> Waiting:
-    """What waits for this member, by permission, in the stores in scope. One query."""
-    approvals = waiting_for(member=member, permissions=permissions).order_by()
-    counted = approvals.values(what=Value("approvals")).annotate(number=Count("pk"))
-    if "refunds.request" in permissions:
-        asked = RefundRequest.objects.visible().filter(state=RequestState.ASKED).order_by()
-        customers = asked.values(what=Value("customers")).annotate(number=Count("pk"))
-        counted = counted.union(customers, all=True)
-    return Waiting(**{row["what"]: row["number"] for row in counted})
+def requests_open() -> ScopedQuerySet[RefundRequest]:
+    """The requests of customers of the stores in scope that wait for an answer."""
+    return RefundRequest.objects.visible().filter(state=RequestState.ASKED)
 
 
 def get_request(request_id: int) -> RefundRequest | None:

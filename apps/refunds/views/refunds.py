@@ -21,10 +21,10 @@ from apps.refunds.rulefacts import ANY_APPROVER
 from apps.refunds.selectors import (
     RefundFilters,
     answer_of,
-    count_open_requests,
     get_refund,
     has_refunds,
     page_refunds,
+    requests_open,
     rule_of,
 )
 from apps.refunds.services import NotRefundable, cancel_refund, refresh_refund
@@ -67,7 +67,7 @@ def refund_list(request: MerchantRequest) -> HttpResponse:
         "chips": chips,
         "any_refunds": bool(page.rows) or has_refunds(),
         "many_stores": len(stores) > 1,
-        "open_requests": 0 if wants_fragment(request) else count_open_requests(),
+        "open_requests": 0 if wants_fragment(request) else requests_open().count(),
         # Only the newest page changes by itself: what stands on older ones would slide away under the reader.
         "live": not (request.GET.get("after") or request.GET.get("before")),
     }

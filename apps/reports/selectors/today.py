@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
-from django.db.models import Case, Count, Q, Sum, Value, When
+from django.db.models import Case, Count, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import ExtractHour
 
 from apps.accounts.models import User
-from apps.core import clock
+from apps.approvals.selectors import waiting_for
+from apps.core import clock, sql
 from apps.payments.models import Payment, PaymentState
 from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors.agreements import Ending, endings
 from apps.qrcodes.models import CodeState, QRCode
-from apps.qrcodes.selectors import count_open_alerts
+from apps.qrcodes.selectors import alerts_open
 from apps.reconciliation.models import Difference, DifferenceState
 from apps.refunds.models import Refund, RefundState
-from apps.refunds.selectors import waiting_now
+from apps.refunds.selectors import requests_open
 from apps.reports.models import Transaction, TransactionKind
-from apps.risk.selectors import count_open_risks
+from apps.risk.selectors import holds_asked, risks_open
 
 WEEK: Final = timedelta(days=7)
 
@@ -202,6 +203,8 @@ class Needs:
     alerts: int = 0
     #: Open alerts of risk rules.
     risk_alerts: int = 0
+    #: Customers whose payment is held until a member answers.
+    holds: int = 0
     accounts: tuple[PlatformAccount, ...] = ()
     endings: tuple[Ending, ...] = ()
 
@@ -215,29 +218,35 @@ class Needs:
             or self.differences
             or self.alerts
             or self.risk_alerts
+            or self.holds
             or self.accounts
             or self.endings
         )
 
 
-def what_needs(*, member: User, permissions: frozenset[str], today: date) -> Needs:
-    """What the member could do something about now, by permission."""
-    waiting = waiting_now(member=member, permissions=permissions)
+def what_needs(*, member: User, permissions: frozenset[str], today: date, now: datetime) -> Needs:
+    """What the member could do something about now, by permission; all that is only counted by one statement."""
+    asked: dict[str, tuple[str, QuerySet[Any]]] = {
+        "approvals": (
+            "refunds.approve",
+            waiting_for(member=member, permissions=permissions),
+        ),
+        "refunds": (
+            "refunds.request",
+            Refund.objects.visible().filter(state__in=[RefundState.QUEUED, RefundState.ABNORMAL]),
+        ),
+        "customers": ("refunds.request", requests_open()),
+        "differences": (
+            "reconciliation.view",
+            Difference.objects.filter(state=DifferenceState.OPEN, run__is_current=True),
+        ),
+        "alerts": ("codes.manage", alerts_open()),
+        "risk_alerts": ("risk.view", risks_open()),
+        "holds": ("risk.manage", holds_asked(now)),
+    }
+    mine = {name: rows for name, (permission, rows) in asked.items() if permission in permissions}
     return Needs(
-        approvals=waiting.approvals if "refunds.approve" in permissions else 0,
-        refunds=Refund.objects.visible()
-        .filter(state__in=[RefundState.QUEUED, RefundState.ABNORMAL])
-        .count()
-        if "refunds.request" in permissions
-        else 0,
-        customers=waiting.customers,
-        differences=Difference.objects.filter(
-            state=DifferenceState.OPEN, run__is_current=True
-        ).count()
-        if "reconciliation.view" in permissions
-        else 0,
-        alerts=count_open_alerts() if "codes.manage" in permissions else 0,
-        risk_alerts=count_open_risks() if "risk.view" in permissions else 0,
+        **dict(zip(mine, sql.counts(*mine.values()), strict=True)),
         accounts=tuple(
             PlatformAccount.objects.filter(Q(is_active=False) | ~Q(check_state__in=["", "good"]))
         )

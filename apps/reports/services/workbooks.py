@@ -159,6 +159,7 @@ def _write_summary(
     words = [gettext("Item"), gettext("Count"), gettext("Amount (yuan)"), gettext("Remark")]
     for place, word in enumerate(["item", "count", "amount_yuan", "note"] if machine else words):
         sheet.write_string(0, place, word, head)
+    filter_word, made_word = gettext("Filter"), gettext("Made")
     line = 1
     for name, title, count, minor in summary_rows(sum_transactions(filters)):
         sheet.write_string(line, 0, name if machine else str(title))
@@ -167,11 +168,11 @@ def _write_summary(
             sheet.write_number(line, 2, Decimal(minor).scaleb(-2), yuan)
         line += 1
     for name, label, value in chosen:
-        which = f"filter_{name}" if machine else f"{gettext('Filter')}: {label}"
+        which = f"filter_{name}" if machine else f"{filter_word}: {label}"
         sheet.write_string(line, 0, which)
         sheet.write_string(line, 3, value)
         line += 1
     sheet.write_string(
-        line, 0, "made_at_asia_shanghai" if machine else f"{gettext('Made')}(Asia/Shanghai)"
+        line, 0, "made_at_asia_shanghai" if machine else f"{made_word}(Asia/Shanghai)"
     )
     sheet.write_string(line, 3, f"{now.astimezone(clock.CHINA):%Y-%m-%d %H:%M:%S}")

@@ -20,8 +20,14 @@ from apps.risk.services.books import (
     void_draft,
     withdraw_draft,
 )
-from apps.risk.services.holding import AlreadyAnswered, answer_hold, confirm_by_payer
+from apps.risk.services.holding import (
+    AlreadyAnswered,
+    answer_hold,
+    confirm_by_payer,
+    leave_hold,
+)
 from apps.risk.services.reviews import ReviewRefused, review_risk
+from apps.risk.services.taking import TillVerdict, assess_taking
 
 __all__ = [
     "PERMISSION",
@@ -31,9 +37,11 @@ __all__ = [
     "Raised",
     "ReviewRefused",
     "RulesChanged",
+    "TillVerdict",
     "Verdict",
     "answer_hold",
     "assess",
+    "assess_taking",
     "change_rules",
     "confirm_by_payer",
     "draft_digest",
@@ -41,6 +49,7 @@ __all__ = [
     "freeze_alerted_code",
     "handle_alert",
     "hold_books",
+    "leave_hold",
     "raise_alerts",
     "release_draft",
     "review_risk",

@@ -47,6 +47,11 @@ WHERE excluded.last_at >= risk_riskalert.last_at AND risk_riskalert.evidence IS 
 RETURNING id, (xmax = 0) AS is_new
 """  # noqa: S608  # put together of constants
 
+#: Whoever has the list open sees at once that somebody waits.
+TELL: Final = """SELECT pg_notify(%(channel)s, json_build_object('merchant', %(merchant)s::bigint, 'store', %(store)s::bigint,
+    'kind', 'alert', 'id', told.id)::text) FROM {told} AS told"""
+RAISE_AND_TELL: Final = f"WITH raised AS ({RAISE}) {TELL.format(told='raised')}"
+
 
 class NotOpenAnyMore(Exception):
     """The alert was dealt with meanwhile."""

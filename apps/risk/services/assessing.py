@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from apps.core import sql
+from apps.core import live, sql
 from apps.core.tenancy import current_merchant_id
 from apps.qrcodes.models import CodeState
 from apps.risk.counting import Today, count_today
 from apps.risk.facts import Facts
 from apps.risk.models import Asked, HoldState
 from apps.risk.rules import Outcome, Rule, RuleKind, Subject, read_rules
-from apps.risk.services.alerts import RAISE, alert_row
+from apps.risk.services.alerts import RAISE, RAISE_AND_TELL, TELL, alert_row
 
 #: All that is known before anything is counted, in one row.
 _STANDING: Final = """
@@ -47,8 +47,9 @@ INSERT INTO risk_riskhold (merchant_id, kind, subject_id, rule, asked, alert_id,
 SELECT %(merchant)s, %(kind)s, %(subject)s, %(rule)s, %(asked)s, (SELECT max(id) FROM raised), %(store)s, %(minor)s, 'asked',
     %(now)s, %(until)s
 ON CONFLICT (merchant_id, kind, subject_id) DO NOTHING
+RETURNING id
 """
-_RAISE_AND_HOLD: Final = f"WITH raised AS ({RAISE}) {_HOLD}"
+_RAISE_AND_HOLD: Final = f"WITH raised AS ({RAISE}), held AS ({_HOLD}) {TELL.format(told='held')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,13 @@ def assess(
         outcome = Outcome.CONFIRM if hold_asked == Asked.PAYER else Outcome.HOLD
         return Verdict(outcome, RuleKind(hold_rule))
     rules = read_rules(json.loads(kept) if isinstance(kept, str) else kept or {})
-    values = {**asked, "store": store_id, "minor": amount_minor, "until": until}
+    values = {
+        **asked,
+        "store": store_id,
+        "minor": amount_minor,
+        "until": until,
+        "channel": live.CHANNEL,
+    }
     if holding:
         return _hold(RuleKind(holding), Outcome.HOLD, rows=[], values=values)
     watched = [
@@ -139,7 +146,7 @@ def assess(
     )
     if outcome in {Outcome.CONFIRM, Outcome.HOLD}:
         return _hold(broken.kind, outcome, rows=[alert], values=values)
-    sql.run(RAISE, {**values, "rows": json.dumps([alert])})
+    sql.run(RAISE_AND_TELL, {**values, "rows": json.dumps([alert])})
     return Verdict(outcome, broken.kind, pause=outcome is Outcome.FREEZE)
 
 

@@ -28,6 +28,21 @@ def confirm_by_payer(*, kind: str, subject_id: int, now: datetime) -> bool:
 
 
 @transaction.atomic
+def leave_hold(*, kind: str, subject_id: int, now: datetime) -> bool:
+    """Whoever waited gave the thing up, so nobody is asked any more; whether anybody was. Safe to repeat."""
+    left = list(
+        RiskHold.objects.select_for_update().filter(
+            kind=kind, subject_id=subject_id, state=HoldState.ASKED, expires_at__gt=now
+        )
+    )
+    for hold in left:
+        hold.state, hold.answered_at = HoldState.LEFT, now
+        hold.save(update_fields=["state", "answered_at"])
+        live.publish(kind="alert", subject_id=hold.pk, store_id=hold.store_id)
+    return bool(left)
+
+
+@transaction.atomic
 def answer_hold(
     *, hold_id: int, release: bool, member: User, actor: Actor, now: datetime
 ) -> RiskHold:

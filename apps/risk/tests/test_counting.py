@@ -63,7 +63,7 @@ _facts = st.lists(
 )
 
 
-def _book(draw: st.DrawFn) -> dict[RuleKind, Rule]:
+def book_of(draw: st.DrawFn) -> dict[RuleKind, Rule]:
     small = {
         "count": st.integers(1, 6),
         "minutes": st.sampled_from([1, 10, 60, 600]),
@@ -85,7 +85,7 @@ def _book(draw: st.DrawFn) -> dict[RuleKind, Rule]:
 class TestAgainstTheOracle(TestCase):
     @given(
         facts=_facts,
-        book=st.composite(_book)(),
+        book=st.composite(book_of)(),
         starts=st.sampled_from([time(0), time(2), time(4, 30)]),
         since=st.integers(0, 2),
     )

@@ -18,7 +18,7 @@ from apps.merchants.selectors import list_stores
 from apps.qrcodes.models import CodeState
 from apps.qrcodes.services import CodeRetired
 from apps.risk.forms import AlertFilterForm, HandleForm
-from apps.risk.holds import thing_for
+from apps.risk.holds import Held, thing_for
 from apps.risk.models import OPEN_ALERTS, AlertState, RiskAlert, RiskHold
 from apps.risk.rules import RuleKind, Subject
 from apps.risk.selectors import (
@@ -28,9 +28,9 @@ from apps.risk.selectors import (
     get_alert,
     get_hold,
     has_alerts,
+    list_holds,
     member_names,
     page_alerts,
-    waiting_holds,
 )
 from apps.risk.services import (
     AlreadyAnswered,
@@ -61,12 +61,14 @@ def alert_list(request: MerchantRequest) -> HttpResponse:
     )
     names = member_names(page.rows)
     all_stores = request.scope.all_stores
+    waiting, missed = _held(request, *list_holds(now=now))
     context = {
         "form": form,
         "page": page,
         "chips": _chips(request, form),
         "entries": [alert_entry(alert, names) for alert in page.rows],
-        "holds": _held(request, waiting_holds(now=now)),
+        "holds": waiting,
+        "missed": missed,
         "any_alerts": bool(page.rows) or has_alerts(),
         "many_stores": len(stores) > 1,
         "whole": all_stores,
@@ -89,20 +91,26 @@ def _chips(request: MerchantRequest, form: AlertFilterForm) -> list[dict[str, An
     return chips
 
 
-def _held(request: MerchantRequest, holds: list[RiskHold]) -> list[dict[str, Any]]:
+def _held(
+    request: MerchantRequest, waiting: list[RiskHold], missed: list[RiskHold]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What is held with the words of the room that it belongs to; what is gone there is left out."""
-    shown = []
-    for kind in sorted({hold.kind for hold in holds}):
-        mine = [hold for hold in holds if hold.kind == kind]
-        words = thing_for(kind).describe(
-            [hold.subject_id for hold in mine], slug=request.merchant.slug
-        )
-        shown += [
-            {"hold": hold, "thing": words[hold.subject_id]}
-            for hold in mine
-            if hold.subject_id in words
+    words: dict[tuple[str, int], Held] = {}
+    every = [*waiting, *missed]
+    for kind in sorted({hold.kind for hold in every}):
+        mine = [hold.subject_id for hold in every if hold.kind == kind]
+        found = thing_for(kind).describe(mine, slug=request.merchant.slug)
+        words |= {(kind, pk): held for pk, held in found.items()}
+
+    def shown(holds: list[RiskHold], *, answered: bool) -> list[dict[str, Any]]:
+        return [
+            {"hold": hold, "thing": thing}
+            for hold in holds
+            if (thing := words.get((hold.kind, hold.subject_id))) is not None
+            and (thing.is_open or not answered)
         ]
-    return shown
+
+    return shown(waiting, answered=True), shown(missed, answered=False)
 
 
 @merchant_view("risk.view")

@@ -27,7 +27,7 @@ from apps.risk.selectors import (
     waiting_draft,
 )
 from apps.risk.services import RulesChanged, change_rules, withdraw_draft
-from apps.risk.wording import OUTCOMES, REASONS, change_facts, doubt_words, rule_sentence
+from apps.risk.wording import REASONS, change_facts, doubt_words, outcome_words, rule_sentence
 
 #: Over so many days it is told how many alerts were false.
 _QUALITY: Final = timedelta(days=90)
@@ -47,7 +47,7 @@ def rule_entries(book: Book, quality: dict[RuleKind, Quality]) -> list[dict[str,
             "rule": rule,
             "sentence": rule_sentence(kind, rule.values),
             "why": REASONS[kind],
-            "then": OUTCOMES[rule.outcome],
+            "then": outcome_words(kind, rule.outcome),
             "quality": quality.get(kind),
         }
         for kind, rule in book.rules.items()

@@ -158,13 +158,15 @@ class TermsForm(forms.Form):
         data: Mapping[str, Any] | None = None,
         *,
         terms: SettlementTerms,
+        cycle: tuple[int, bool],
     ) -> None:
+        """``cycle``: days and whether working days count, as they hold today."""
         super().__init__(
             data,
             initial={
                 "basis": terms.basis,
-                "cycle_days": terms.cycle_days,
-                "working_days": "1" if terms.working_days else "0",
+                "cycle_days": cycle[0],
+                "working_days": "1" if cycle[1] else "0",
                 "cutoff": terms.cutoff,
                 "minimum": Money(terms.minimum_minor).to_yuan(),
                 "fees_deducted": "1" if terms.fees_deducted else "0",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
 from apps.ledger.models import JournalEntry
-from apps.platforms.models import PlatformAccount
+from apps.platforms.models import Agreement, PlatformAccount
 from apps.statements.models.bills import Statement
 
 
@@ -20,7 +22,8 @@ class SettlementBasis(models.TextChoices):
 
 
 class SettlementTerms(MerchantScoped):
-    """When and how one account is paid out; without a row its platform's usual terms hold (``settling.usual_terms``).
+    """When and how one account is paid out; without a row the cycle of its agreement holds, else what is usual at its platform
+    (``selectors.terms``).
 
     The money of a cycle day is due ``cycle_days`` later, counted in working days or all days. ``cutoff``: what is taken from
     then on (China time) counts for the next cycle day; None where the platform's own bill day decides. Nothing is paid out
@@ -28,6 +31,11 @@ class SettlementTerms(MerchantScoped):
     divided by commas. ``window_days``: how late a payout may come and still be matched by itself. ``since``: the first cycle
     day that is followed.
     """
+
+    #: The versions of the account's agreement, as ``selectors.terms.terms_of`` found them.
+    agreed: Sequence[Agreement] = ()
+    #: Nobody entered them: they are what is usual at the platform, and not stored.
+    is_usual = False
 
     account = ScopedForeignKey(PlatformAccount, on_delete=models.CASCADE)
     basis = models.CharField(max_length=12, choices=SettlementBasis)

@@ -31,7 +31,7 @@ from apps.statements.selectors.settlements import (
     covered_until,
     has_bank_lines,
 )
-from apps.statements.selectors.terms import workday_exceptions
+from apps.statements.selectors.terms import cycle_on, workday_exceptions
 from apps.statements.working_days import due_date
 
 #: Days of one account that its list names one by one.
@@ -111,6 +111,8 @@ class AccountMoney:
 
     account: PlatformAccount
     terms: SettlementTerms
+    #: When money of today is due: days later, and whether working days count.
+    cycle: tuple[int, bool]
     balance: int
     #: Not settled yet. Of an account that is withdrawn from: what is in the platform's balance.
     taken: int
@@ -281,6 +283,7 @@ def _account(
     return AccountMoney(
         account=account,
         terms=terms,
+        cycle=cycle_on(terms, today),
         balance=balance,
         taken=taken,
         taken_days=days,
@@ -302,10 +305,11 @@ def _taken_day(
     *,
     today: date,
 ) -> TakenDay:
+    cycle_days, working_days = cycle_on(terms, day)
     due = due_date(
         day,
-        cycle_days=terms.cycle_days,
-        working_days=terms.working_days,
+        cycle_days=cycle_days,
+        working_days=working_days,
         exceptions=exceptions,
     )
     return TakenDay(day=day, minor=minor, due=due, is_late=due < today)

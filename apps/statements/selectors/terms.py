@@ -8,7 +8,8 @@ from datetime import date
 from typing import Final
 
 from apps.platforms.gateway import Platform
-from apps.platforms.models import PlatformAccount
+from apps.platforms.models import Agreement, PlatformAccount
+from apps.platforms.selectors.agreements import in_force, versions_by_account
 from apps.statements.models import SettlementBasis, SettlementTerms, WorkdayException
 
 
@@ -35,22 +36,69 @@ USUAL: Final[Mapping[Platform, Usual]] = {
 def usual_terms(account: PlatformAccount) -> SettlementTerms:
     """The platform's usual terms as a row that is not stored."""
     usual = USUAL[Platform(account.platform)]
-    return SettlementTerms(
+    terms = SettlementTerms(
         account=account,
         basis=usual.basis,
         cycle_days=usual.cycle_days,
         working_days=usual.working_days,
         bank_words=usual.words,
     )
+    terms.is_usual = True
+    return terms
 
 
 def terms_of(accounts: Collection[PlatformAccount]) -> dict[int, SettlementTerms]:
-    """The terms of each account, by account; one query. ``pk`` is None where they are the usual ones."""
+    """The terms of each account, by account; one query, two where an account has an agreement.
+
+    ``pk`` is None where nobody entered any: then ``cycle_on`` goes by the agreement.
+    """
     stored = {
         row.account_id: row
         for row in SettlementTerms.objects.filter(account_id__in=[row.pk for row in accounts])
     }
-    return {row.pk: stored.get(row.pk) or usual_terms(row) for row in accounts}
+    agreed = [row.pk for row in accounts if row.has_agreement]
+    versions = versions_by_account(agreed) if agreed else {}
+    found = {}
+    for row in accounts:
+        terms = stored.get(row.pk) or usual_terms(row)
+        terms.agreed = versions.get(row.pk, ())
+        found[row.pk] = terms
+    return found
+
+
+def cycle_on(terms: SettlementTerms, day: date) -> tuple[int, bool]:
+    """When the money of a cycle day is due: so many days later, and whether working days count.
+
+    By the terms that were entered, else by the agreement in force on that day, else as usual at the platform. What is
+    withdrawn has no cycle that a platform could promise.
+    """
+    agreement = in_force(terms.agreed, day) if terms.is_usual else None
+    if agreement is None or terms.basis != SettlementBasis.BILL:
+        return terms.cycle_days, terms.working_days
+    return agreement.cycle_days, agreement.working_days
+
+
+def is_agreed(terms: SettlementTerms, day: date) -> bool:
+    """Whether the cycle of that day is the agreement's."""
+    return (
+        terms.is_usual
+        and terms.basis == SettlementBasis.BILL
+        and in_force(terms.agreed, day) is not None
+    )
+
+
+def contradicting(terms: SettlementTerms, day: date) -> Agreement | None:
+    """The agreement in force on a day, where it says another cycle than the terms that somebody entered."""
+    if terms.is_usual or terms.basis != SettlementBasis.BILL:
+        return None
+    agreement = in_force(terms.agreed, day)
+    if agreement is None:
+        return None
+    same = (agreement.cycle_days, agreement.working_days) == (terms.cycle_days, terms.working_days)
+    # On the very day itself it makes no difference which days count.
+    if same or agreement.cycle_days == terms.cycle_days == 0:
+        return None
+    return agreement
 
 
 def workday_exceptions() -> dict[date, bool]:

@@ -24,7 +24,7 @@ from apps.statements.selectors.settlements import names_platform
 from apps.statements.selectors.terms import terms_of
 from apps.statements.services.banking import BankImport, import_bank_file
 from apps.statements.services.pairing import Arrived, Owed, Pair, find_pairs
-from apps.statements.services.settling import settle_bill
+from apps.statements.services.settling import settle, settle_bill
 
 #: Where what is missing at the bank may be booked.
 DIFFERENCES: Final = (Purpose.FEES, Purpose.SUSPENSE)
@@ -228,6 +228,14 @@ def follow_bill(*, day_id: int, now: datetime) -> None:
     """Compute what one bill decides, and match it with the bank."""
     if settle_bill(day_id=day_id, now=now) is not None:
         match_bank(now=now)
+
+
+def follow_account(*, account_id: int, now: datetime) -> None:
+    """Compute all that an account pays out by its terms as they are now, and match it with the bank."""
+    if not PlatformAccount.objects.filter(pk=account_id).exists():
+        return
+    settle(account_id=account_id, now=now)
+    match_bank(now=now)
 
 
 def take_bank_file(

@@ -23,7 +23,7 @@ from apps.statements.models import (
     StatementDay,
     WorkdayException,
 )
-from apps.statements.selectors.terms import terms_of, workday_exceptions
+from apps.statements.selectors.terms import cycle_on, terms_of, workday_exceptions
 from apps.statements.working_days import due_date
 
 #: The days in which a settlement may be, where all are computed again.
@@ -205,6 +205,7 @@ def _compute(
     changed: list[Settlement] = []
     found = _find(account, terms, first=first, last=last)
     for one in found:
+        cycle_days, working_days = cycle_on(terms, one.day)
         facts = {
             "payment_count": one.payment_count,
             "payment_minor": one.payment_minor,
@@ -214,8 +215,8 @@ def _compute(
             "net_minor": one.net(terms),
             "due_date": due_date(
                 one.day,
-                cycle_days=terms.cycle_days,
-                working_days=terms.working_days,
+                cycle_days=cycle_days,
+                working_days=working_days,
                 exceptions=exceptions,
             ),
             "is_void": False,

@@ -15,6 +15,7 @@ from apps.core.tasks import drain
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.tests.factories import make_account, make_paid
 from apps.platforms.models import PlatformAccount
+from apps.platforms.services.agreements import Terms, Tier, enter_agreement
 from apps.statements import services
 from apps.statements.models import (
     Settlement,
@@ -24,7 +25,13 @@ from apps.statements.models import (
     StatementLine,
     WorkdayException,
 )
-from apps.statements.selectors.terms import USUAL, terms_of
+from apps.statements.selectors.terms import (
+    USUAL,
+    contradicting,
+    cycle_on,
+    is_agreed,
+    terms_of,
+)
 from apps.statements.tests.bills import row_of
 from apps.statements.tests.money import ACTOR, DAY, at, bill, rows_of, settled_day
 from apps.statements.working_days import PUBLISHED, due_date, is_working
@@ -182,6 +189,38 @@ class TestTerms:
             2,
         )
         assert AuditEvent.objects.filter(action="settlement.terms").count() == 1
+
+    def test_without_terms_the_agreement_of_the_day_says_when(
+        self, shop: Shop, account: PlatformAccount
+    ) -> None:
+        settled_day(shop, account, DAY, 10_000)
+        usual = Settlement.objects.get().due_date
+        enter_agreement(
+            account_id=account.pk,
+            terms=Terms(service="x", valid_from=DAY, cycle_days=5, working_days=False),
+            tiers=(Tier(rate_ppm=6_000),),
+            effective_from=None,
+            expected=0,
+            member=None,
+            actor=ACTOR,
+            now=NOW,
+        )
+        account.refresh_from_db()
+        drain(now=NOW, task="statements.settle_account")
+        assert Settlement.objects.get().due_date == DAY + timedelta(days=5)
+        found = terms_of([account])[account.pk]
+        assert cycle_on(found, DAY - timedelta(days=1)) == (1, True)
+        assert is_agreed(found, DAY)
+        assert contradicting(found, DAY) is None
+        # What somebody enters holds, and where the two say otherwise it is said.
+        terms(account, cycle_days=1, working_days=True)
+        assert Settlement.objects.get().due_date == usual
+        found = terms_of([account])[account.pk]
+        against = contradicting(found, DAY)
+        assert against is not None
+        assert (against.cycle_days, is_agreed(found, DAY)) == (5, False)
+        terms(account, cycle_days=5, working_days=False)
+        assert contradicting(terms_of([account])[account.pk], DAY) is None
 
     def test_what_is_taken_after_the_cut_off_counts_for_the_next_day(
         self, shop: Shop, account: PlatformAccount

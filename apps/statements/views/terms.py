@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Any
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -10,20 +13,45 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core import clock
 from apps.merchants.access import MerchantRequest, merchant_view
+from apps.platforms.agreement_wording import cycle_words
 from apps.platforms.models import PlatformAccount
 from apps.platforms.selectors import get_account
 from apps.statements.forms import TermsForm, WorkdayForm
+from apps.statements.models import SettlementTerms
 from apps.statements.selectors.settlements import accounts_with_terms
-from apps.statements.selectors.terms import list_workdays, terms_of
+from apps.statements.selectors.terms import (
+    contradicting,
+    cycle_on,
+    is_agreed,
+    list_workdays,
+    terms_of,
+)
 from apps.statements.services import set_terms, set_workday
 from apps.statements.working_days import LAST_PUBLISHED_YEAR
+
+
+def cycle_facts(terms: SettlementTerms, today: date) -> dict[str, Any]:
+    """What a page says of the cycle: ``cycle`` as it is today, whether it ``is_agreed``, and where the two contradict each other."""
+    against = contradicting(terms, today)
+    return {
+        "cycle": cycle_on(terms, today),
+        "is_agreed": is_agreed(terms, today),
+        "against": cycle_words(days=against.cycle_days, working=against.working_days)
+        if against
+        else "",
+    }
 
 
 @merchant_view("reconciliation.view")
 @require_safe
 def terms_list(request: MerchantRequest) -> HttpResponse:
     """Every account's terms: its own, or the platform's usual ones."""
-    return render(request, "statements/terms_list.html", {"pairs": accounts_with_terms()})
+    today = clock.business_date(clock.now())
+    entries = [
+        {"account": account, "terms": terms, **cycle_facts(terms, today)}
+        for account, terms in accounts_with_terms()
+    ]
+    return render(request, "statements/terms_list.html", {"entries": entries})
 
 
 @merchant_view("reconciliation.manage")
@@ -35,7 +63,10 @@ def terms_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
     except PlatformAccount.DoesNotExist as error:
         raise Http404 from error
     terms = terms_of([account])[account.pk]
-    form = TermsForm(request.POST if request.method == "POST" else None, terms=terms)
+    facts = cycle_facts(terms, clock.business_date(clock.now()))
+    form = TermsForm(
+        request.POST if request.method == "POST" else None, terms=terms, cycle=facts["cycle"]
+    )
     if request.method == "POST" and form.is_valid():
         set_terms(
             account_id=account.pk,
@@ -46,7 +77,7 @@ def terms_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
         )
         messages.success(request, _("Saved. What was not paid out yet is computed by these terms."))
         return redirect("settlements:terms_list", request.merchant.slug)
-    context = {"account": account, "terms": terms, "form": form}
+    context = {"account": account, "terms": terms, "form": form, **facts}
     return render(
         request, "statements/terms_edit.html", context, status=422 if form.errors else 200
     )

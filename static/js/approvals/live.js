@@ -33,7 +33,7 @@
 
   const stream = new EventSource(first.dataset.live);
   let lost = false;
-  ["payment", "refund", "approval"].forEach(function (kind) {
+  ["payment", "refund", "approval", "alert"].forEach(function (kind) {
     stream.addEventListener(kind, function (event) {
       heard(kind, JSON.parse(event.data).id);
     });

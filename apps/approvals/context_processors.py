@@ -1,0 +1,59 @@
+"""What the frame says about confirmations and whatever else waits."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.approvals.selectors import waiting_for
+from apps.approvals.waiting import Waiting, kinds_for
+from apps.core import clock, sql
+from apps.core.tenancy import NoScope
+
+
+def waiting(request: HttpRequest) -> dict[str, Any]:
+    """``waiting_count``: what the member may decide; ``waiting_url``: where; ``waiting_others``: what of it is no confirmation,
+    as (words, address). Counted, by one statement, only where a page shows it.
+
+    A customer who waits goes before what can wait: the address is that of the first kind that has any, confirmations last.
+    """
+    user = getattr(request, "user", None)
+    permissions = getattr(request, "permissions", None)
+    merchant = getattr(request, "merchant", None)
+    if not isinstance(user, User) or permissions is None or merchant is None:
+        return {}
+
+    @cache
+    def found() -> tuple[int, list[tuple[Waiting, int]]]:
+        try:
+            kinds = kinds_for(permissions)
+            *others, confirmations = sql.counts(
+                *(kind.rows(clock.now()) for kind in kinds),
+                waiting_for(member=user, permissions=permissions),
+            )
+        except NoScope:
+            # An error page is drawn after the merchant's scope has ended.
+            return 0, []
+        counted = zip(kinds, others, strict=True)
+        return confirmations, [(kind, count) for kind, count in counted if count]
+
+    def total() -> int:
+        confirmations, others = found()
+        return confirmations + sum(count for _kind, count in others)
+
+    def first() -> str:
+        _confirmations, others = found()
+        page = others[0][0].page if others else "approvals:approval_list"
+        return reverse(page, args=[merchant.slug])
+
+    def told() -> list[tuple[str, str]]:
+        _confirmations, others = found()
+        return [
+            (kind.words(count), reverse(kind.page, args=[merchant.slug])) for kind, count in others
+        ]
+
+    return {"waiting_count": total, "waiting_url": first, "waiting_others": told}
