@@ -17,6 +17,7 @@ from apps.ledger.selectors import (
     first_without_subject,
     trial_balance_over,
 )
+from apps.ledger.services import damaged_paper
 from apps.ledger.subjects import subjects
 from apps.reconciliation.models import DayFile
 from apps.reconciliation.services import FileDamaged, verify_file
@@ -209,6 +210,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "postings belong to entries and accounts of the merchant": first_stray_posting,
     "entries are about something that is there": _without_subject,
     "adjustments agree with their entries": adjustment_without_entry,
+    "papers of adjustments are as they were handed in": damaged_paper,
     "refunds add up on their payment": lambda: _first(REFUND_SUMS),
     "what moved is in the journal, once": lambda: _first(UNPOSTED),
     "what is in the journal moved": lambda: _first(STRAY),

@@ -35,7 +35,9 @@ from apps.ledger.selectors.journal import (
     has_entries,
     page_entries,
 )
+from apps.ledger.selectors.papers import get_paper, papers_of
 from apps.ledger.selectors.plan import PlanRow, list_plan
+from apps.ledger.selectors.reasons import Reason, list_reasons, reason_names, reason_words
 
 __all__ = [
     "AccountPage",
@@ -48,6 +50,7 @@ __all__ = [
     "PeriodBalance",
     "PlanRow",
     "PostingRow",
+    "Reason",
     "TrialBalance",
     "adjustment_without_entry",
     "current_limit",
@@ -59,16 +62,21 @@ __all__ = [
     "get_adjustment",
     "get_day",
     "get_entry",
+    "get_paper",
     "has_adjustments",
     "has_entries",
     "is_closed",
     "limit_history",
     "lines_of",
     "list_plan",
+    "list_reasons",
     "page_account",
     "page_adjustments",
     "page_entries",
+    "papers_of",
     "period_balances",
+    "reason_names",
+    "reason_words",
     "reversal_of",
     "trial_balance",
     "trial_balance_over",
