@@ -22,6 +22,7 @@ from apps.ledger.subjects import subjects
 from apps.reconciliation.models import DayFile
 from apps.reconciliation.services import FileDamaged, verify_file
 from apps.statements.selectors.money import money_not_explained, payout_without_money
+from apps.statements.selectors.reserve import reserve_without_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "what is booked for a difference is told by its day": lambda: _first(UNTOLD),
     "resolutions say what their adjustments booked": lambda: _first(RESOLVED),
     "payouts agree with their bank lines, settlements and entries": payout_without_money,
+    "reserves agree with their entries": reserve_without_entry,
     "where the money is adds up to the receivables": money_not_explained,
     "the audit trail is unchanged since it was sealed": _broken_seal,
 }

@@ -38,11 +38,13 @@ from apps.ledger.selectors.journal import (
 from apps.ledger.selectors.papers import get_paper, papers_of
 from apps.ledger.selectors.plan import PlanRow, list_plan
 from apps.ledger.selectors.reasons import Reason, list_reasons, reason_names, reason_words
+from apps.ledger.selectors.receivables import DayMoved, held_on, moved_by_day
 
 __all__ = [
     "AccountPage",
     "AdjustmentFilters",
     "Balance",
+    "DayMoved",
     "EntryRow",
     "JournalFilters",
     "JournalPage",
@@ -65,11 +67,13 @@ __all__ = [
     "get_paper",
     "has_adjustments",
     "has_entries",
+    "held_on",
     "is_closed",
     "limit_history",
     "lines_of",
     "list_plan",
     "list_reasons",
+    "moved_by_day",
     "page_account",
     "page_adjustments",
     "page_entries",

@@ -238,7 +238,7 @@ class TestPages:
         with translation.override("en"):
             facts = dict(
                 subject_for("adjustment").describe(adjustment.approval, slug=shop.slug).facts
-            )  # type: ignore[arg-type]
+            )
         assert "SHA-256" in facts["Paper"]
 
     def test_a_bad_paper_gets_a_sentence(self, client: Client, shop: Shop) -> None:
@@ -319,7 +319,7 @@ class TestUndoingAtOnce:
             return found
 
         def held(pk: int) -> Adjustment:
-            return Adjustment.objects.get(pk=pk)  # type: ignore[no-any-return]
+            return Adjustment.objects.get(pk=pk)
 
         if not locked:
             monkeypatch.setattr(adjusting, "hold_adjustment", held)

@@ -22,6 +22,8 @@ from apps.reconciliation.models import Difference, DifferenceState
 from apps.refunds.models import Refund, RefundState
 from apps.reports.models import Transaction, TransactionKind
 from apps.risk.selectors import count_open_risks
+from apps.statements.models import BalanceWatch
+from apps.statements.selectors.reserve import low_balances
 
 WEEK: Final = timedelta(days=7)
 
@@ -202,6 +204,8 @@ class Needs:
     risk_alerts: int = 0
     accounts: tuple[PlatformAccount, ...] = ()
     endings: tuple[Ending, ...] = ()
+    #: Accounts whose balance does not suffice for refunds.
+    balances: tuple[BalanceWatch, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -214,6 +218,7 @@ class Needs:
             or self.risk_alerts
             or self.accounts
             or self.endings
+            or self.balances
         )
 
 
@@ -241,4 +246,5 @@ def what_needs(*, member: User, permissions: frozenset[str], today: date) -> Nee
         if "platforms.view" in permissions
         else (),
         endings=tuple(endings(today=today)) if "platforms.manage" in permissions else (),
+        balances=tuple(low_balances()) if "reconciliation.view" in permissions else (),
     )
