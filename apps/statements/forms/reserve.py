@@ -17,7 +17,7 @@ from apps.core.money import Money
 from apps.statements.models import BalanceWatch, ReserveTerms
 from apps.statements.reserving import WHOLE_BP
 from apps.statements.selectors.reserve import KEPT_DAYS
-from apps.statements.services.reserves import MOST_CEILING, MOST_DAYS
+from apps.statements.services.reserves import MOST_DAYS
 
 _BP_PER_PERCENT: Final = 100
 
@@ -98,8 +98,6 @@ class ReserveForm(forms.Form):
                 self.add_error(
                     "ceiling", gettext("Keeping ¥0.00 is keeping nothing: choose that above.")
                 )
-            elif ceiling > MOST_CEILING:
-                self.add_error("ceiling", gettext("It cannot be more than a billion yuan."))
         begins = typed.get("effective_from")
         if begins is not None and begins < self.today:
             self.add_error(

@@ -28,7 +28,7 @@ TASK: Final = "statements.reserve"
 #: How long after a business day's end its reserve is booked: payments of the last minutes have come in.
 _AFTER: Final = timedelta(hours=1)
 #: Most that may be kept, in fen; most days that a share may count, and how far ahead terms may begin.
-MOST_CEILING: Final = 100_000_000_000
+MOST_CEILING: Final = 10_000_000_000
 MOST_DAYS: Final = 180
 MOST_AHEAD: Final = 366
 
@@ -36,7 +36,7 @@ _HOLD: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 class ReserveRefused(ValueError):
-    """``reason``: ``"share"`` (0 to 100 %), ``"ceiling"`` (above zero, up to a billion), ``"days"``, ``"past"``, ``"far"`` (more
+    """``reason``: ``"share"`` (0 to 100 %), ``"ceiling"`` (above zero, up to 100 million yuan), ``"days"``, ``"past"``, ``"far"`` (more
     than a year ahead), ``"same"`` (these terms hold already) or ``"changed"`` (by somebody else meanwhile).
     """
 

@@ -29,11 +29,11 @@ _EVERY: Final = timedelta(hours=1)
 #: When a mail is looked at again that another worker is sending.
 _LATER: Final = timedelta(minutes=2)
 #: Largest least amount, in fen.
-MOST_LEAST: Final = 100_000_000_000
+MOST_LEAST: Final = 10_000_000_000
 
 
 class WatchRefused(ValueError):
-    """The least amount is below zero or beyond a billion yuan."""
+    """The least amount is below zero or beyond 100 million yuan."""
 
 
 @transaction.atomic

@@ -280,7 +280,7 @@ class TestTerms:
             ({"share": 10_001}, "share"),
             ({"ceiling": 0}, "ceiling"),
             ({"ceiling": -5}, "ceiling"),
-            ({"ceiling": 10**12}, "ceiling"),
+            ({"ceiling": 10**10 + 1}, "ceiling"),
             ({"days": 0}, "days"),
             ({"days": 181}, "days"),
             ({"effective_from": TODAY - timedelta(days=1)}, "past"),
@@ -449,9 +449,7 @@ class TestPages:
         night(account)
         page = client.get(self.url("reserve_detail", shop, account.pk), HTTP_ACCEPT_LANGUAGE="en")
         words = page.content.decode()
-        assert (
-            "2.5 % of each day&#x27;s takings is kept back for 30 days, ¥500.00 at most." in words
-        )
+        assert "2.5 % of each day's takings is kept back for 30 days, ¥500.00 at most." in words
         assert "nothing more" in words
         again = client.post(self.url("reserve_edit", shop, account.pk), self.typed(share="3"))
         assert again.status_code == 409
@@ -470,7 +468,7 @@ class TestPages:
             ({"ceiling": "0"}, "keeping nothing"),
             ({"ceiling": "-5"}, "minus"),
             ({"ceiling": "$5"}, "ceiling"),
-            ({"ceiling": "2000000000"}, "billion"),
+            ({"ceiling": "2000000000"}, "That is more than"),
             ({"days": "0"}, "One day at least"),
             ({"days": "999"}, "At most 180 days"),
             ({"effective_from": "2026-11-23"}, "has passed"),

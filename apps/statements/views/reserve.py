@@ -112,7 +112,7 @@ def _query(suggestion: Suggestion) -> str:
 def _refusal(reason: str) -> tuple[str | None, str]:
     return {
         "share": ("share", _("It cannot be more than 100 percent.")),
-        "ceiling": ("ceiling", _("It cannot be more than a billion yuan.")),
+        "ceiling": ("ceiling", _("It cannot be more than 100 million yuan.")),
         "days": ("days", _("Between one and 180 days.")),
         "past": (
             "effective_from",
@@ -191,7 +191,7 @@ def watch_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
                 now=clock.now(),
             )
         except WatchRefused:
-            form.add_error("least", _("It cannot be more than a billion yuan."))
+            form.add_error("least", _("It cannot be more than 100 million yuan."))
         else:
             messages.success(request, _("Saved. The balance is looked at each hour."))
             return redirect("settlements:reserve_detail", request.merchant.slug, account.pk)
