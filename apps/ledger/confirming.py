@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,7 +19,7 @@ from apps.core.money import Money
 from apps.ledger import followers
 from apps.ledger.endings import ending_words
 from apps.ledger.models import Adjustment
-from apps.ledger.selectors import get_adjustment, lines_of
+from apps.ledger.selectors import get_adjustment, lines_of, papers_of, reason_words
 from apps.ledger.services import adjustment_digest, release_adjustment, void_adjustment
 from apps.merchants.models import Merchant
 
@@ -34,7 +35,7 @@ class AdjustmentSubject(ApprovalSubject):
         merchant = Merchant.objects.get(pk=approval.merchant_id)
         day = clock.business_date(adjustment.at, merchant.day_starts_at)
         facts = [
-            (_("Kind of reason"), adjustment.get_reason_display()),
+            (_("Kind of reason"), reason_words(adjustment.reason)),
             (_("Memo"), adjustment.memo),
             (_("For the business day"), day.isoformat()),
         ]
@@ -44,6 +45,9 @@ class AdjustmentSubject(ApprovalSubject):
             side = _("Debit") if line.amount_minor > 0 else _("Credit")
             amount = Money(abs(line.amount_minor)).display()
             facts.append((side, f"{line.account.code} {line.account.name}: {amount}"))
+        for paper in papers_of(adjustment):
+            size = f"{paper.get_kind_display()}, {filesizeformat(paper.byte_count)}"
+            facts.append((_("Paper"), f"{paper.filename} ({size}, SHA-256 {paper.sha256[:12]}…)"))
         return Description(
             title=_("Adjustment"),
             amount_minor=adjustment.amount_minor,

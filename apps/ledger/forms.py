@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
 from django.forms import BaseFormSet, formset_factory
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps.core.clock import EARLIEST, LATEST
-from apps.core.fields import DayField, YuanField
+from apps.core.fields import DayField, YuanField, offer, usable_file
 from apps.core.money import Money
 from apps.core.names import one_line
-from apps.ledger.models import AdjustmentReason, Purpose
-from apps.ledger.selectors import Period, PlanRow
+from apps.core.papers import too_large_words
+from apps.ledger.models import Purpose
+from apps.ledger.selectors import Period, PlanRow, Reason
 from apps.ledger.services import AccountWords, Line
+from apps.ledger.services.papers import MOST_BYTES, MOST_PAPERS
 from apps.ledger.subjects import kind_words, subjects
 
 #: Lines of a new adjustment, and the most there may be.
@@ -200,12 +203,67 @@ class LimitForm(forms.Form):
     )
 
 
+class _ManyFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class PapersField(forms.FileField):
+    """Some files, each of a bearable size; their content is judged by the service."""
+
+    widget = _ManyFiles(attrs={"accept": ".pdf,.jpg,.jpeg,.png", "multiple": True})
+
+    @override
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[bytes]]:
+        """The files. Raises ValidationError."""
+        given = data if isinstance(data, (list, tuple)) else [data] if data else []
+        if len(given) > MOST_PAPERS:
+            words = gettext("At most %(most)d files go with one adjustment.")
+            raise ValidationError(words % {"most": MOST_PAPERS}, code="many")
+        too_large = too_large_words(MOST_BYTES)
+        return [usable_file(file, limit=MOST_BYTES, too_large=too_large) for file in given]
+
+
+class ReasonForm(forms.Form):
+    """A reason code of the merchant's own."""
+
+    code = forms.CharField(
+        label=pgettext_lazy("ledger", "Code"),
+        max_length=16,
+        help_text=_(
+            "Digits, letters and hyphens, 16 at most, such as KF-01. It cannot be changed later."
+        ),
+        error_messages={"required": _("Give the reason a code.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "mono"}),
+    )
+    name = forms.CharField(
+        label=_("What it means"),
+        max_length=60,
+        error_messages={"required": _("Say what the code means.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def clean_code(self) -> str:
+        """The code as it is kept: full-width letters become plain ones."""
+        return unicodedata.normalize("NFKC", self.cleaned_data["code"]).strip()
+
+
+class OfferForm(forms.Form):
+    """Whether a code is offered for new adjustments."""
+
+    code = forms.CharField(max_length=16)
+    offered = forms.BooleanField(required=False)
+
+
 class AdjustmentForm(forms.Form):
     """What an adjustment is about; its lines are ``LineFormSet``. ``key``: sent twice, it is made once."""
 
     key = forms.RegexField(r"[0-9A-Za-z_-]{8,40}", widget=forms.HiddenInput)
     reason = forms.ChoiceField(
-        label=_("Kind of reason"), choices=[("", "—"), *AdjustmentReason.choices]
+        label=_("Kind of reason"),
+        error_messages={
+            "required": _("Choose the kind of reason."),
+            "invalid_choice": _("This kind of reason is not offered. Choose another."),
+        },
     )
     memo = forms.CharField(
         label=_("Memo"),
@@ -219,11 +277,31 @@ class AdjustmentForm(forms.Form):
         help_text=_("If that day is closed, it is booked on the first open day after it."),
     )
 
+    papers = PapersField(
+        label=_("Papers"),
+        required=False,
+        help_text=_(
+            "Receipts, mails, photos: up to five PDF, JPEG or PNG files, 10 MB each. Stored encrypted, part of what is confirmed, never changed afterwards."
+        ),
+    )
+
     def __init__(
-        self, data: Mapping[str, Any] | None = None, *, today: date, initial: dict[str, Any]
+        self,
+        data: Mapping[str, Any] | None = None,
+        files: Any = None,
+        *,
+        today: date,
+        initial: dict[str, Any],
+        reasons: Sequence[Reason],
     ) -> None:
-        super().__init__(data, initial={"day": today, **initial})
+        super().__init__(data, files, initial={"day": today, **initial})
         self.today = today
+        offered = [
+            (reason.code, f"{reason.code} · {reason.name}" if reason.is_own else reason.name)
+            for reason in reasons
+            if reason.is_active
+        ]
+        offer(self, reason=[("", "—"), *offered])
 
     def clean_memo(self) -> str:
         """The memo on one line."""
@@ -355,8 +433,8 @@ class AdjustmentFilterForm(forms.Form):
             ("stopped", _("Refused or withdrawn")),
         ],
     )
-    reason = forms.ChoiceField(
-        label=_("Kind of reason"),
-        required=False,
-        choices=[("", _("All")), *AdjustmentReason.choices],
-    )
+    reason = forms.ChoiceField(label=_("Kind of reason"), required=False)
+
+    def __init__(self, data: Mapping[str, Any], *, names: Mapping[str, str]) -> None:
+        super().__init__(data)
+        offer(self, reason=[("", gettext("All")), *names.items()])

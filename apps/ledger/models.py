@@ -8,13 +8,16 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.approvals.models import Approval
+from apps.core.papers import PaperKind
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
 
 
 class Purpose(models.TextChoices):
-    """What an account is for; a merchant's plan has one account a purpose (receivables: one a platform account)."""
+    """What an account is for; a merchant's plan has one account a purpose (receivables and reserves: one a platform account)."""
 
     RECEIVABLE = "receivable", _("Platform receivable")
+    #: What of a receivable is kept back for refunds and compensation.
+    RESERVE = "reserve", _("Kept back for refunds")
     BANK = "bank", _("Bank")
     SALES = "sales", _("Sales")
     REFUNDS = "refunds", _("Refunds")
@@ -24,7 +27,7 @@ class Purpose(models.TextChoices):
 
 
 class Account(MerchantScoped):
-    """One account of a merchant's plan. ``subject_id`` names the platform account of a receivable, else 0."""
+    """One account of a merchant's plan. ``subject_id`` names the platform account of a receivable or reserve, else 0."""
 
     code = models.CharField(max_length=24)
     name = models.CharField(max_length=80)
@@ -114,16 +117,41 @@ class Posting(MerchantScoped):
 
 
 class AdjustmentReason(models.TextChoices):
-    """Why somebody books by hand."""
+    """Why somebody books by hand: the codes that every merchant has. ``ReasonCode`` holds a merchant's own."""
 
     FEE = "fee", _("Fee of a platform or bank")
     ROUNDING = "rounding", _("Rounding")
     FOUND = "found", _("Shortage or surplus")
+    CASH = "cash", _("Cash difference")
+    COMPENSATION = "compensation", _("Compensation of a customer")
+    DISPUTE = "dispute", _("Disputed fee")
     WRITE_OFF = "write_off", _("Written off")
     CORRECTION = "correction", _("Correction of a wrong booking")
     SUSPENSE = "suspense", _("Clearing of suspense")
     BANK = "bank", _("Interest or charge of the bank")
     OTHER = "other", _("Something else")
+
+
+class ReasonCode(MerchantScoped):
+    """A merchant's own reason code, or one of every merchant's (``name`` is "" then) that is not offered any more.
+
+    Codes are never deleted, so that what was booked by them keeps its words; ``is_active`` says whether one is offered.
+    """
+
+    code = models.CharField(max_length=16)
+    name = models.CharField(max_length=60, default="", blank=True)
+    is_active = models.BooleanField(default=True)
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "code"], name="ledger_reason_once"),
+            models.CheckConstraint(condition=~models.Q(code=""), name="ledger_reason_sane"),
+        ]
 
 
 class AdjustmentState(models.TextChoices):
@@ -165,7 +193,8 @@ class Adjustment(MerchantScoped):
     ``subject_id`` name what it settles, such as a difference; "" and 0 where nothing.
     """
 
-    reason = models.CharField(max_length=16, choices=AdjustmentReason)
+    #: A code of ``AdjustmentReason`` or of the merchant's own ``ReasonCode``.
+    reason = models.CharField(max_length=16)
     memo = models.CharField(max_length=160)
     amount_minor = models.BigIntegerField()
     state = models.CharField(
@@ -223,6 +252,9 @@ class Adjustment(MerchantScoped):
             models.Index(
                 fields=["merchant_id", "subject_kind", "subject_id"], name="ledger_adj_subject"
             ),
+            models.Index(
+                fields=["merchant_id", "reason", "-created_at", "-id"], name="ledger_adj_reason"
+            ),
         ]
 
 
@@ -238,5 +270,48 @@ class AdjustmentLine(MerchantScoped):
         constraints = [
             models.CheckConstraint(
                 condition=~models.Q(amount_minor=0), name="ledger_adjline_not_zero"
+            ),
+        ]
+
+
+class AdjustmentPaper(MerchantScoped):
+    """A file that shows why an adjustment is right, byte for byte as handed in, sealed in pieces. Append-only.
+
+    It comes with the adjustment: once that is asked for or posted, the database takes no other. ``kind`` is what its content is.
+    """
+
+    adjustment = ScopedForeignKey(Adjustment, related_name="papers")
+    filename = models.CharField(max_length=160)
+    kind = models.CharField(max_length=8, choices=PaperKind)
+    sha256 = models.CharField(max_length=64)
+    byte_count = models.BigIntegerField()
+    page_count = models.IntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_id", "id"], name="ledger_paper_wall"),
+            models.UniqueConstraint(
+                fields=["merchant_id", "adjustment", "sha256"], name="ledger_paper_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(byte_count__gt=0, page_count__gt=0), name="ledger_paper_sane"
+            ),
+        ]
+
+
+class PaperPiece(MerchantScoped):
+    """The next bytes of a paper, encrypted. Append-only."""
+
+    paper = ScopedForeignKey(AdjustmentPaper, related_name="pieces")
+    number = models.IntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant_id", "paper", "number"], name="ledger_paperpiece_once"
             ),
         ]

@@ -15,6 +15,13 @@ urlpatterns = [
     path("adjustments/", views.adjustment_list, name="adjustment_list"),
     path("adjustments/new/", views.adjustment_create, name="adjustment_create"),
     path("adjustments/<int:adjustment_id>/", views.adjustment_detail, name="adjustment_detail"),
+    path("reasons/", views.reason_list, name="reason_list"),
+    path("reasons/offer/", views.reason_offer, name="reason_offer"),
+    path(
+        "adjustments/<int:adjustment_id>/papers/<int:paper_id>/",
+        views.paper_download,
+        name="paper_download",
+    ),
     path(
         "adjustments/<int:adjustment_id>/reverse/",
         views.adjustment_reverse,

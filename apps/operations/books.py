@@ -17,10 +17,12 @@ from apps.ledger.selectors import (
     first_without_subject,
     trial_balance_over,
 )
+from apps.ledger.services import damaged_paper
 from apps.ledger.subjects import subjects
 from apps.reconciliation.models import DayFile
 from apps.reconciliation.services import FileDamaged, verify_file
 from apps.statements.selectors.money import money_not_explained, payout_without_money
+from apps.statements.selectors.reserve import reserve_without_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "postings belong to entries and accounts of the merchant": first_stray_posting,
     "entries are about something that is there": _without_subject,
     "adjustments agree with their entries": adjustment_without_entry,
+    "papers of adjustments are as they were handed in": damaged_paper,
     "refunds add up on their payment": lambda: _first(REFUND_SUMS),
     "what moved is in the journal, once": lambda: _first(UNPOSTED),
     "what is in the journal moved": lambda: _first(STRAY),
@@ -221,6 +224,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "what is booked for a difference is told by its day": lambda: _first(UNTOLD),
     "resolutions say what their adjustments booked": lambda: _first(RESOLVED),
     "payouts agree with their bank lines, settlements and entries": payout_without_money,
+    "reserves agree with their entries": reserve_without_entry,
     "where the money is adds up to the receivables": money_not_explained,
     "the audit trail is unchanged since it was sealed": _broken_seal,
 }

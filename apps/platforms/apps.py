@@ -14,3 +14,4 @@ class PlatformsConfig(AppConfig):
         from apps.platforms.entries import account_names
 
         subjects.register_owners(Purpose.RECEIVABLE, account_names)
+        subjects.register_owners(Purpose.RESERVE, account_names)

@@ -9,6 +9,7 @@ class StatementsConfig(AppConfig):
     def ready(self) -> None:
         # Models are not loaded before ready(), so these cannot be imported at the top.
         from apps.ledger import subjects
-        from apps.statements.entries import PayoutEntries
+        from apps.statements.entries import PayoutEntries, ReserveEntries
 
         subjects.register("payout", PayoutEntries())
+        subjects.register("reserve", ReserveEntries())

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.statements.views import banking, money, payouts, terms
+from apps.statements.views import banking, money, payouts, reserve, terms
 
 app_name = "settlements"
 urlpatterns = [
@@ -19,5 +19,9 @@ urlpatterns = [
     path("payouts/<int:payout_id>/undo/", payouts.payout_undo, name="payout_undo"),
     path("terms/", terms.terms_list, name="terms_list"),
     path("terms/<int:account_id>/", terms.terms_edit, name="terms_edit"),
+    path("reserve/", reserve.reserve_list, name="reserve_list"),
+    path("reserve/<int:account_id>/", reserve.reserve_detail, name="reserve_detail"),
+    path("reserve/<int:account_id>/change/", reserve.reserve_edit, name="reserve_edit"),
+    path("reserve/<int:account_id>/warning/", reserve.watch_edit, name="watch_edit"),
     path("workdays/", terms.workday_list, name="workday_list"),
 ]

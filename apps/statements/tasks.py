@@ -49,6 +49,33 @@ def import_upload(subject_id: int, now: datetime) -> datetime | None:
     return services.run_upload(upload_id=subject_id, now=now)
 
 
+@due_task("statements.reserve")
+def reserve(subject_id: int, now: datetime) -> datetime | None:
+    """Book what is kept back of an account's takings, once a business day."""
+    return services.run_reserve(account_id=subject_id, now=now)
+
+
+@due_task("statements.watch_balance")
+def watch_balance(subject_id: int, now: datetime) -> datetime | None:
+    """Look whether an account's balance suffices for refunds, each hour."""
+    return services.watch_balance(account_id=subject_id, now=now)
+
+
+@due_task("statements.balance_mail")
+def send_balance_mail(subject_id: int, now: datetime) -> datetime | None:
+    """Send one member's mail about a low balance."""
+    return services.send_balance_mail(mail_id=subject_id, now=now)
+
+
+@shared_task(name="statements.plan_watching", ignore_result=True)
+def plan_watching() -> None:
+    """See that the balance of every merchant's accounts is looked at. For an hourly beat."""
+    now = clock.now()
+    for merchant_id in merchants_with_accounts():
+        with enter_scope(Scope(merchant_id)):
+            services.plan_watching(now=now)
+
+
 @shared_task(name="statements.expire_uploads", ignore_result=True)
 def expire_uploads() -> None:
     """Delete refused uploads whose time is over."""

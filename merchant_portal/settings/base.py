@@ -390,6 +390,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # Balances for refunds: accounts that are not looked at yet; each then asks for itself.
+    "plan-balances": {
+        "task": "statements.plan_watching",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     # Who is told of yesterday by noon though no bill came; what is matched before asks for itself.
     "plan-mornings": {
         "task": "reconciliation.plan_mornings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +11,7 @@ from uuid import UUID
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from PIL import Image
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval
@@ -17,8 +19,14 @@ from apps.checkout.services import open_shift, put_up_display
 from apps.core.audit import Actor
 from apps.core.models import Due
 from apps.core.money import Money
-from apps.ledger.models import Account, AdjustmentReason, JournalEntry, Purpose
-from apps.ledger.services import Line, post_adjustment
+from apps.ledger.models import (
+    Account,
+    AdjustmentPaper,
+    AdjustmentReason,
+    JournalEntry,
+    Purpose,
+)
+from apps.ledger.services import HandedIn, Line, post_adjustment
 from apps.merchants.access import Access
 from apps.merchants.models import Invitation, Membership, Role
 from apps.merchants.roles import permissions_of
@@ -131,6 +139,13 @@ def money_rows(account: PlatformAccount) -> tuple[int, int, int, int]:
         now=NOW,
     )
     return payout.pk, settlements[1].pk, lines[1].pk, bank.pk
+
+
+def pixel() -> bytes:
+    """The smallest picture."""
+    out = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(out, "PNG")
+    return out.getvalue()
 
 
 def populate(shop: Shop) -> dict[str, object]:
@@ -293,7 +308,9 @@ def populate(shop: Shop) -> dict[str, object]:
         member=shop["finance"],
         actor=Actor("t"),
         now=NOW,
+        papers=[HandedIn("x.png", pixel())],
     )
+    paper = AdjustmentPaper.objects.get()
     shift = open_shift(
         store_id=shop.store.pk, member=shop["cashier"], note="", now=NOW, actor=Actor("t")
     )
@@ -372,6 +389,7 @@ def populate(shop: Shop) -> dict[str, object]:
         "ledger_account_id": Account.objects.order_by("pk")[0].pk,
         "entry_id": JournalEntry.objects.order_by("pk")[0].pk,
         "adjustment_id": adjustment.pk,
+        "paper_id": paper.pk,
         "due_id": due.pk,
         "payment_id": paid.pk,
         "order_id": paid.order_id,

@@ -35,12 +35,16 @@ from apps.ledger.selectors.journal import (
     has_entries,
     page_entries,
 )
+from apps.ledger.selectors.papers import get_paper, papers_of
 from apps.ledger.selectors.plan import PlanRow, list_plan
+from apps.ledger.selectors.reasons import Reason, list_reasons, reason_names, reason_words
+from apps.ledger.selectors.receivables import DayMoved, held_on, moved_by_day
 
 __all__ = [
     "AccountPage",
     "AdjustmentFilters",
     "Balance",
+    "DayMoved",
     "EntryRow",
     "JournalFilters",
     "JournalPage",
@@ -48,6 +52,7 @@ __all__ = [
     "PeriodBalance",
     "PlanRow",
     "PostingRow",
+    "Reason",
     "TrialBalance",
     "adjustment_without_entry",
     "current_limit",
@@ -59,16 +64,23 @@ __all__ = [
     "get_adjustment",
     "get_day",
     "get_entry",
+    "get_paper",
     "has_adjustments",
     "has_entries",
+    "held_on",
     "is_closed",
     "limit_history",
     "lines_of",
     "list_plan",
+    "list_reasons",
+    "moved_by_day",
     "page_account",
     "page_adjustments",
     "page_entries",
+    "papers_of",
     "period_balances",
+    "reason_names",
+    "reason_words",
     "reversal_of",
     "trial_balance",
     "trial_balance_over",

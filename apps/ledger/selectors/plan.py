@@ -11,6 +11,7 @@ from apps.ledger.models import Account, Purpose
 #: The default plan: codes and names of the Chinese small-business chart of accounts.
 PLAN: Final[Mapping[str, tuple[str, str]]] = {
     Purpose.RECEIVABLE: ("1221", "应收支付平台款"),
+    Purpose.RESERVE: ("1012", "退款留存"),
     Purpose.BANK: ("1002", "银行存款"),
     Purpose.SALES: ("6001", "主营业务收入"),
     Purpose.REFUNDS: ("6002", "销售退款"),
@@ -18,6 +19,9 @@ PLAN: Final[Mapping[str, tuple[str, str]]] = {
     Purpose.SUSPENSE: ("1901", "待处理财产损溢"),
     Purpose.ADJUSTMENTS: ("6711", "对账调整"),
 }
+
+#: What there is one account of for each platform account.
+OF_ACCOUNTS: Final = frozenset({Purpose.RECEIVABLE, Purpose.RESERVE})
 
 
 def default_words(purpose: str, subject_id: int) -> tuple[str, str]:
@@ -50,7 +54,7 @@ class PlanRow:
 def list_plan() -> list[PlanRow]:
     """All accounts of the merchant and those of the default plan that are not there yet, by code.
 
-    A receivable of no platform account is not listed: nothing books there.
+    A receivable or reserve of no platform account is not listed: nothing books there.
     """
     rows = [
         PlanRow(
@@ -65,7 +69,7 @@ def list_plan() -> list[PlanRow]:
     there = {row.purpose for row in rows if not row.subject_id}
     taken = {row.code for row in rows}
     for purpose, (code, name) in PLAN.items():
-        if purpose in there or purpose == Purpose.RECEIVABLE:
+        if purpose in there or purpose in OF_ACCOUNTS:
             continue
         # As the first posting would choose it.
         choices = (code, *(f"{code}-{number}" for number in range(2, 100)))

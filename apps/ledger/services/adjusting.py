@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -23,13 +24,15 @@ from apps.ledger import followers
 from apps.ledger.models import (
     Adjustment,
     AdjustmentLine,
-    AdjustmentReason,
+    AdjustmentPaper,
     AdjustmentRule,
     AdjustmentState,
     Purpose,
 )
 from apps.ledger.selectors import current_limit, reversal_of
 from apps.ledger.services.booking import Line, account_ids, balanced, booking_date, post
+from apps.ledger.services.papers import HandedIn, Judged, judge_papers, keep_papers
+from apps.ledger.services.reasons import known_reason
 from apps.merchants.models import Merchant
 
 ADJUST_PERMISSION = "ledger.adjust"
@@ -52,9 +55,9 @@ class NotWaiting(Exception):
 
 
 def adjustment_digest(adjustment: Adjustment) -> bytes:
-    """SHA-256 over what is confirmed: the lines with their accounts, reason, memo, day and what is reversed."""
+    """SHA-256 over what is confirmed: the lines with their accounts, reason, memo, day, papers and what is reversed."""
     lines = AdjustmentLine.objects.filter(adjustment=adjustment).order_by("pk")
-    signed = {
+    signed: dict[str, Any] = {
         "id": adjustment.pk,
         "reason": adjustment.reason,
         "memo": adjustment.memo,
@@ -64,6 +67,11 @@ def adjustment_digest(adjustment: Adjustment) -> bytes:
         "reverses": adjustment.reverses_id,
         "lines": list(lines.values_list("account_id", "amount_minor")),
     }
+    papers = AdjustmentPaper.objects.filter(adjustment=adjustment).order_by("pk")
+    handed_in = list(papers.values_list("filename", "sha256", "byte_count"))
+    # Without papers nothing is added, so that what was asked for before there were any is still what was signed.
+    if handed_in:
+        signed["papers"] = handed_in
     return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).digest()
 
 
@@ -88,7 +96,7 @@ def _record(adjustment: Adjustment, action: str, *, actor: Actor, now: datetime)
 @transaction.atomic
 def post_adjustment(
     *,
-    reason: AdjustmentReason,
+    reason: str,
     memo: str,
     lines: Sequence[Line],
     at: datetime,
@@ -99,6 +107,7 @@ def post_adjustment(
     subject_id: int = 0,
     confirm: bool | None = None,
     key: str = "",
+    papers: Sequence[HandedIn] = (),
 ) -> Adjustment:
     """Book by hand: at once, or when another member has confirmed it; the returned state says which.
 
@@ -107,7 +116,8 @@ def post_adjustment(
     person. ``confirm`` overrides the merchant's limit for callers with a rule of their own (a write-off limit):
     False books at once, True always asks. ``subject_kind`` and ``subject_id`` name what is settled by it.
     With a ``key`` chosen beforehand (40 characters at most) a second call finds the first one's adjustment and makes none.
-    Raises NotBalanced, NoOpenDay.
+    ``reason``: a code of every merchant's or of this one's. ``papers`` go with it and are part of what is confirmed.
+    Raises NotBalanced, NoOpenDay, ReasonRefused, PaperRefused.
     """
     if key:
         # Of two calls at once, the second sees what the first has made.
@@ -116,7 +126,8 @@ def post_adjustment(
         if earlier is not None:
             return earlier
     return _ask(
-        reason=reason,
+        reason=known_reason(reason),
+        papers=judge_papers(papers),
         memo=memo,
         lines=lines,
         at=at,
@@ -174,7 +185,7 @@ def reverse_adjustment(
         for line in first.lines.select_related("account").order_by("pk")
     ]
     return _ask(
-        reason=AdjustmentReason(first.reason),
+        reason=first.reason,
         memo=memo,
         lines=lines,
         at=at or now,
@@ -189,7 +200,7 @@ def reverse_adjustment(
 
 def _ask(
     *,
-    reason: AdjustmentReason,
+    reason: str,
     memo: str,
     lines: Sequence[Line],
     at: datetime,
@@ -200,6 +211,7 @@ def _ask(
     confirm: bool | None,
     reverses: Adjustment | None = None,
     key: str = "",
+    papers: Sequence[Judged] = (),
 ) -> Adjustment:
     sides = balanced(lines, what="adjustment")
     amount = sum(line.amount.minor for line in sides if line.amount.minor > 0)
@@ -227,6 +239,7 @@ def _ask(
         )
         for line in sides
     )
+    keep_papers(adjustment, papers, now=now)
     if waits and member is not None:
         adjustment.approval = request_approval(
             subject_kind="adjustment",

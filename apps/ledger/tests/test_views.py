@@ -198,7 +198,7 @@ class TestBooks:
             ("trial_balance", ()),  # sums, accounts, owners
             ("account_detail", (accounts[0].pk,)),  # account, sums, page, payments, owners
             ("entry_list", ()),  # entries, postings, payments, adjustments
-            ("adjustment_list", ()),  # adjustments
+            ("adjustment_list", ()),  # reason codes, adjustments
         ]:
             with CaptureQueriesContext(connection) as queries:
                 client.get(url(name, shop, *args), WHOLE)
@@ -207,7 +207,7 @@ class TestBooks:
             "trial_balance": 10,
             "account_detail": 13,
             "entry_list": 11,
-            "adjustment_list": 8,
+            "adjustment_list": 9,
         }
 
 

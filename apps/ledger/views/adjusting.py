@@ -9,12 +9,15 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from apps.approvals.selectors import members_who_may
 from apps.core import clock
 from apps.core.doors import new_token
+from apps.core.fields import is_too_long
 from apps.core.money import Money
+from apps.core.papers import PaperRefused
 from apps.ledger.forms import (
     LINES,
     MOST_LINES,
@@ -23,10 +26,17 @@ from apps.ledger.forms import (
     LineFormSet,
     ReverseForm,
 )
-from apps.ledger.models import Adjustment, AdjustmentReason, AdjustmentState
-from apps.ledger.selectors import current_limit, lines_of, list_plan
+from apps.ledger.models import Adjustment, AdjustmentState
+from apps.ledger.selectors import (
+    current_limit,
+    lines_of,
+    list_plan,
+    list_reasons,
+    reason_words,
+)
 from apps.ledger.services import (
     ADJUST_PERMISSION,
+    HandedIn,
     NoOpenDay,
     NotReversible,
     NotWaiting,
@@ -34,6 +44,7 @@ from apps.ledger.services import (
     post_adjustment,
     reverse_adjustment,
 )
+from apps.ledger.services.papers import MOST_BYTES, MOST_PAPERS
 from apps.ledger.subjects import owner_names
 from apps.ledger.views.adjustments import adjustment_or_404
 from apps.merchants.access import MerchantRequest, merchant_view
@@ -84,31 +95,46 @@ def _no_open_day() -> str:
     return _("No business day from that one on is open.")
 
 
+# A body is read as soon as the CSRF check looks for its token, so its length is judged before.
+@csrf_exempt
 @merchant_view("ledger.adjust")
 @require_http_methods(["GET", "HEAD", "POST"])
 def adjustment_create(request: MerchantRequest) -> HttpResponse:
-    """Book by hand: a reason, a memo, lines that balance."""
+    """Book by hand: a reason, a memo, lines that balance, the papers that show why."""
+    if is_too_long(request, limit=MOST_PAPERS * MOST_BYTES):
+        words = _("The files are too large together: %(most)d MB each, %(count)d at most.")
+        size = {"most": MOST_BYTES // (1024 * 1024), "count": MOST_PAPERS}
+        # Nothing of the body was read, so nothing that was typed can be shown again.
+        messages.error(request, words % size)
+        return redirect("ledger:adjustment_create", request.merchant.slug)
+    return _create(request)
+
+
+@csrf_protect
+def _create(request: MerchantRequest) -> HttpResponse:
     now = clock.now()
     today = clock.business_date(now, request.merchant.day_starts_at)
     options: dict[str, Any] = {
         "prefix": "lines",
         "form_kwargs": {"accounts": _accounts()},
     }
+    reasons = list_reasons()
     more = request.method == "POST" and "more" in request.POST
     lines: BaseLines
     if request.method == "POST":
         data = _more_lines(request) if more else request.POST
-        form = AdjustmentForm(data, today=today, initial={})
+        form = AdjustmentForm(data, request.FILES, today=today, initial={}, reasons=reasons)
         lines = LineFormSet(data, **options)
     else:
-        form = AdjustmentForm(today=today, initial={"key": new_token(16)})
+        form = AdjustmentForm(today=today, initial={"key": new_token(16)}, reasons=reasons)
         lines = LineFormSet(**options)
     # Both are asked, so that all that is wrong is said at once.
     if request.method == "POST" and not more and all([form.is_valid(), lines.is_valid()]):
         asked = form.cleaned_data
         try:
             adjustment = post_adjustment(
-                reason=AdjustmentReason(asked["reason"]),
+                reason=asked["reason"],
+                papers=[HandedIn(file.name or "", file.read()) for file in asked["papers"]],
                 memo=asked["memo"],
                 lines=lines.lines(),
                 at=_moment(request, asked["day"], now),
@@ -119,6 +145,8 @@ def adjustment_create(request: MerchantRequest) -> HttpResponse:
             )
         except NoOpenDay:
             form.add_error("day", _no_open_day())
+        except PaperRefused as refused:
+            form.add_error("papers", refused.message)
         else:
             _say(request, adjustment)
             return redirect("ledger:adjustment_detail", request.merchant.slug, adjustment.pk)
@@ -185,7 +213,7 @@ def adjustment_withdraw(request: MerchantRequest, adjustment_id: int) -> HttpRes
     detail = redirect("ledger:adjustment_detail", request.merchant.slug, adjustment.pk)
     if request.method != "POST" and adjustment.state == AdjustmentState.WAITING:
         facts = [
-            (_("Kind of reason"), adjustment.get_reason_display()),
+            (_("Kind of reason"), reason_words(adjustment.reason)),
             (_("Memo"), adjustment.memo),
         ]
         context = {"adjustment": adjustment, "facts": facts}

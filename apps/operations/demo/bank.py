@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
+from apps.accounts.models import User
 from apps.core import clock
 from apps.core.clock import CHINA
 from apps.core.money import Money
@@ -23,7 +24,9 @@ from apps.statements.selectors.money import where_is_money
 from apps.statements.selectors.terms import USUAL
 from apps.statements.services import (
     add_bank_account,
+    run_reserve,
     set_bank_columns,
+    set_reserve_terms,
     set_terms,
     take_bank_file,
 )
@@ -88,6 +91,26 @@ def show_bank(cast: Cast, *, days: int, now: datetime) -> None:
         actor=SYSTEM,
         now=now,
     )
+    _keep_back(cast.accounts[0].pk, member, today)
+
+
+def _keep_back(account_id: int, member: User, today: date) -> None:
+    """Two percent of one account's takings for refunds, since eight days ago."""
+    first = today - timedelta(days=8)
+    set_reserve_terms(
+        account_id=account_id,
+        share_bp=200,
+        ceiling_minor=500_000,
+        days=30,
+        effective_from=first,
+        expected=0,
+        member=member,
+        actor=SYSTEM,
+        now=datetime.combine(first, time(9), tzinfo=CHINA),
+    )
+    for ahead in range(8):
+        after = first + timedelta(days=ahead + 1)
+        run_reserve(account_id=account_id, now=datetime.combine(after, time(6), tzinfo=CHINA))
 
 
 def _book_earlier(since: date, *, now: datetime) -> None:

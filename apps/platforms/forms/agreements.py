@@ -15,10 +15,10 @@ from typing_extensions import override
 
 from apps.core.fields import DayField, FenField, usable_file
 from apps.core.money import Money
+from apps.core.papers import MOST_BYTES, too_large_words
 from apps.platforms.agreement_wording import PRODUCTS
 from apps.platforms.fees import FeeRule
 from apps.platforms.models import Agreement, FeeRounding, FeeTier, PlatformChoice
-from apps.platforms.papers import MOST_BYTES, too_large_words
 from apps.platforms.services.agreements import AgreementRefused, Terms, Tier, refuse_tiers
 from apps.platforms.usual import UsualTerms
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.money import MAX_AMOUNT_MINOR
+from apps.core.papers import PaperKind
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey
 from apps.platforms.models.accounts import PlatformAccount, PlatformChoice
 
@@ -157,21 +158,13 @@ class FeeTier(MerchantScoped):
         ]
 
 
-class DocumentKind(models.TextChoices):
-    """What a paper is, by its content."""
-
-    PDF = "pdf", "PDF"
-    JPEG = "jpeg", "JPEG"
-    PNG = "png", "PNG"
-
-
 class AgreementDocument(MerchantScoped):
     """A paper of an account's agreement, byte for byte as handed in, sealed in pieces. ``kind`` is what its content is."""
 
     account = ScopedForeignKey(PlatformAccount, related_name="documents")
     title = models.CharField(max_length=80)
     filename = models.CharField(max_length=160)
-    kind = models.CharField(max_length=8, choices=DocumentKind)
+    kind = models.CharField(max_length=8, choices=PaperKind)
     sha256 = models.CharField(max_length=64)
     byte_count = models.BigIntegerField()
     page_count = models.IntegerField()

@@ -15,9 +15,9 @@ from apps.core import audit
 from apps.core.audit import Actor
 from apps.core.encryption import CannotOpen, seal, unseal
 from apps.core.names import one_line
+from apps.core.papers import PaperRefused, judge_paper
 from apps.core.tenancy import current_merchant_id
 from apps.platforms.models import AgreementDocument, DocumentPiece, PlatformAccount
-from apps.platforms.papers import PaperRefused, judge_paper
 from apps.platforms.selectors.agreements import get_document
 from apps.platforms.services.accounts import AccountNotFound
 

@@ -18,12 +18,12 @@ from django.urls import reverse
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from apps.core import tasks
+from apps.core import papers, tasks
 from apps.core.audit import Actor
 from apps.core.models import AuditEvent, Due
+from apps.core.papers import PaperRefused, judge_paper
 from apps.merchants.tests.factories import Shop, inside, make_shop
 from apps.payments.tests.factories import make_account, make_paid
-from apps.platforms import papers
 from apps.platforms.models import (
     Agreement,
     AgreementDocument,
@@ -34,7 +34,6 @@ from apps.platforms.models import (
     PlatformAccount,
     ReminderMail,
 )
-from apps.platforms.papers import PaperRefused, judge_paper
 from apps.platforms.selectors import agreements as found
 from apps.platforms.services import documents
 from apps.platforms.services.agreements import (

@@ -17,6 +17,7 @@ from apps.core.encryption import CannotOpen
 from apps.core.fields import is_too_long
 from apps.core.files import as_file
 from apps.core.htmx import render_page
+from apps.core.papers import MOST_BYTES, PaperRefused, too_large_words
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.platforms import agreement_wording as words
 from apps.platforms import registry
@@ -30,7 +31,6 @@ from apps.platforms.models import (
     FeeTier,
     PlatformAccount,
 )
-from apps.platforms.papers import MOST_BYTES, PaperRefused, too_large_words
 from apps.platforms.selectors import agreements as found
 from apps.platforms.selectors import get_account, list_accounts
 from apps.platforms.services import agreements, documents

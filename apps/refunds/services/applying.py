@@ -189,4 +189,11 @@ def queue_refund(*, refund_id: int, code: str, message: str, now: datetime, acto
     ).update(state=RefundState.QUEUED, code_text=code[:64], message=message[:300])
     if changed:
         refund = Refund.objects.select_related("payment__order").get(pk=refund_id)
+        # Whoever watches the balance need not wait for the hour.
+        outbox.enqueue(
+            task="statements.watch_balance",
+            merchant_id=refund.merchant_id,
+            subject_id=refund.account_id,
+            due_at=now,
+        )
         record_step(refund, "refund.queued", actor=actor, now=now, code=code, message=message[:200])

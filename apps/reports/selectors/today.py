@@ -23,6 +23,8 @@ from apps.refunds.models import Refund, RefundState
 from apps.refunds.selectors import requests_open
 from apps.reports.models import Transaction, TransactionKind
 from apps.risk.selectors import holds_asked, risks_open
+from apps.statements.models import BalanceWatch
+from apps.statements.selectors.reserve import low_balances
 
 WEEK: Final = timedelta(days=7)
 
@@ -207,6 +209,8 @@ class Needs:
     holds: int = 0
     accounts: tuple[PlatformAccount, ...] = ()
     endings: tuple[Ending, ...] = ()
+    #: Accounts whose balance does not suffice for refunds.
+    balances: tuple[BalanceWatch, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -221,6 +225,7 @@ class Needs:
             or self.holds
             or self.accounts
             or self.endings
+            or self.balances
         )
 
 
@@ -253,4 +258,5 @@ def what_needs(*, member: User, permissions: frozenset[str], today: date, now: d
         if "platforms.view" in permissions
         else (),
         endings=tuple(endings(today=today)) if "platforms.manage" in permissions else (),
+        balances=tuple(low_balances()) if "reconciliation.view" in permissions else (),
     )

@@ -16,10 +16,12 @@ from typing import Final
 from apps.core.money import CNY, Money
 from apps.ledger.models import Purpose
 from apps.ledger.selectors import TrialBalance
+from apps.ledger.selectors.plan import OF_ACCOUNTS
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
 _ROOTS: Final[Mapping[str, str]] = {
     Purpose.RECEIVABLE: "Assets:Receivable",
+    Purpose.RESERVE: "Assets:Reserve",
     Purpose.BANK: "Assets:Bank",
     Purpose.SALES: "Income:Sales",
     Purpose.REFUNDS: "Income:Refunds",
@@ -77,7 +79,7 @@ def account_name(
     path = _ROOTS[purpose]
     if subject_id:
         # Both programs want a capital letter first, then letters, digits and hyphens.
-        whose = re.sub(r"[^a-z0-9]", "", platform.lower()) if purpose == Purpose.RECEIVABLE else ""
+        whose = re.sub(r"[^a-z0-9]", "", platform.lower()) if purpose in OF_ACCOUNTS else ""
         path = f"{path}:{(whose or 'account').capitalize()}-{subject_id}"
     return AccountName(path, plain(code), plain(name), plain(owner))
 

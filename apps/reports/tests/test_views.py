@@ -95,7 +95,7 @@ class TestQueries:
     @pytest.mark.parametrize(
         ("page", "query", "count"),
         [
-            ("", {}, 19),
+            ("", {}, 20),
             ("transactions/", {}, 12),
             ("transactions/", {"q": "P2026"}, 15),
             ("transactions/sums/", {}, 12),

@@ -18,6 +18,7 @@ from apps.statements.forms.filters import (
     BankFilterForm,
     SettlementFilterForm,
 )
+from apps.statements.forms.reserve import ReserveForm, WatchForm
 from apps.statements.forms.settling import (
     HoldForm,
     LinkForm,
@@ -36,10 +37,12 @@ __all__ = [
     "ChooseForm",
     "HoldForm",
     "LinkForm",
+    "ReserveForm",
     "SampleForm",
     "SettlementFilterForm",
     "TermsForm",
     "UndoForm",
+    "WatchForm",
     "WorkdayForm",
     "open_sample",
     "seal_sample",

@@ -20,6 +20,13 @@ from apps.statements.models.files import (
     BillFile,
     FilePiece,
 )
+from apps.statements.models.reserve import (
+    BalanceMail,
+    BalanceNotice,
+    BalanceWatch,
+    ReserveMove,
+    ReserveTerms,
+)
 from apps.statements.models.settlements import (
     Payout,
     Settlement,
@@ -37,6 +44,9 @@ from apps.statements.models.uploads import (
 __all__ = [
     "AWAITED",
     "UNDER_WAY",
+    "BalanceMail",
+    "BalanceNotice",
+    "BalanceWatch",
     "BankAccount",
     "BankFile",
     "BankLine",
@@ -46,6 +56,8 @@ __all__ = [
     "FetchState",
     "FilePiece",
     "Payout",
+    "ReserveMove",
+    "ReserveTerms",
     "Settlement",
     "SettlementBasis",
     "SettlementTerms",

@@ -1,5 +1,6 @@
 """Where the money is: each platform account's receivable, split by what is known of it. The parts sum to the ledger.
 
+What is kept back for refunds stands on an account of its own and is still owed by the platform, so both are taken together.
 With ``ours`` what payments and refunds moved on the receivable, by the platform's own days:
 
     balance = taken (days without a settlement) + open settlements + differs (ours − settlement, of days that have one)
@@ -19,7 +20,7 @@ from typing import Final
 from apps.core import sql
 from apps.core.tenancy import current_merchant_id
 from apps.ledger.models import Purpose
-from apps.ledger.selectors import trial_balance
+from apps.ledger.selectors import held_on, trial_balance
 from apps.platforms.models import PlatformAccount
 from apps.statements.models import SettlementBasis, SettlementTerms
 from apps.statements.selectors import bill_day_starts
@@ -31,7 +32,7 @@ from apps.statements.selectors.settlements import (
     covered_until,
     has_bank_lines,
 )
-from apps.statements.selectors.terms import cycle_on, workday_exceptions
+from apps.statements.selectors.terms import cycle_on, terms_of, workday_exceptions
 from apps.statements.working_days import due_date
 
 #: Days of one account that its list names one by one.
@@ -45,13 +46,14 @@ SELECT m.what, m.bill_day + (m.local >= m.bill_day + COALESCE(%(cutoff)s::time, 
        sum(m.minor)::bigint, count(*)
 FROM (
     SELECT CASE WHEN e.subject_kind IN ('payment', 'refund') THEN 'ours'
+                WHEN e.subject_kind = 'reserve' THEN 'reserve'
                 WHEN e.subject_kind = 'payout' THEN 'payout' ELSE 'other' END AS what,
            p.amount_minor AS minor, e.at AT TIME ZONE 'Asia/Shanghai' AS local,
            ((e.at AT TIME ZONE 'Asia/Shanghai') - %(shift)s::interval)::date AS bill_day
     FROM ledger_account a
     JOIN ledger_posting p ON p.merchant_id = %(merchant)s AND p.account_id = a.id
     JOIN ledger_journalentry e ON e.merchant_id = %(merchant)s AND e.id = p.entry_id
-    WHERE a.merchant_id = %(merchant)s AND a.purpose = 'receivable' AND a.subject_id = %(account)s
+    WHERE a.merchant_id = %(merchant)s AND a.purpose IN ('receivable', 'reserve') AND a.subject_id = %(account)s
 ) m
 GROUP BY 1, 2 ORDER BY 2
 """
@@ -107,7 +109,7 @@ class GapDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountMoney:
-    """One account's money. ``balance`` is the ledger's receivable; the parts sum to it."""
+    """One account's money. ``balance`` is the ledger's receivable with its reserve; the parts sum to it."""
 
     account: PlatformAccount
     terms: SettlementTerms
@@ -125,6 +127,33 @@ class AccountMoney:
     by_hand_count: int = 0
     stray: int = 0
     arrived: Part = field(default_factory=Part)
+    #: What of the balance is kept back for refunds; it is in the parts, not beside them.
+    reserve: int = 0
+
+    @property
+    def at_platform(self) -> int:
+        """What refunds can be paid from, by the books: not settled yet, and what was put there by hand."""
+        return self.taken + self.by_hand
+
+    @property
+    def reserve_there(self) -> int:
+        """What of the reserve is at the platform, by the books."""
+        return max(0, min(self.reserve, self.at_platform))
+
+    @property
+    def taken_free(self) -> int:
+        """What is taken, not settled and not kept back."""
+        return self.taken - min(self.reserve_there, max(0, self.taken))
+
+    @property
+    def by_hand_free(self) -> int:
+        """What was booked by hand and is not kept back. With ``taken_free`` and ``reserve_there`` it makes ``at_platform``."""
+        return self.at_platform - self.reserve_there - self.taken_free
+
+    @property
+    def reserve_paid_out(self) -> int:
+        """What of the reserve the platform has paid out, or was never there."""
+        return self.reserve - self.reserve_there
 
     @property
     def differs(self) -> int:
@@ -195,10 +224,8 @@ def where_is_money(*, today: date) -> WhereMoney:
     """Where each account's money is. Two queries an account, and a few for all."""
     pairs = accounts_with_terms()
     merchant = current_merchant_id()
-    balances = {
-        row.account.subject_id: row.amount_minor
-        for row in trial_balance()
-        if row.account.purpose == Purpose.RECEIVABLE
+    held = {
+        (row.account.purpose, row.account.subject_id): row.amount_minor for row in trial_balance()
     }
     covered = covered_until()
     placed: dict[int, dict[Place, Part]] = defaultdict(dict)
@@ -220,7 +247,8 @@ def where_is_money(*, today: date) -> WhereMoney:
             _account(
                 account,
                 terms,
-                balance=balances.get(account.pk, 0),
+                balance=held.get((Purpose.RECEIVABLE, account.pk), 0),
+                reserve=held.get((Purpose.RESERVE, account.pk), 0),
                 placed=placed.get(account.pk, {}),
                 arrived=arrived.get(account.pk, Part()),
                 exceptions=exceptions,
@@ -233,11 +261,26 @@ def where_is_money(*, today: date) -> WhereMoney:
     )
 
 
+def money_of(account: PlatformAccount, *, today: date) -> AccountMoney:
+    """One account's money, without where its settlements are. Five queries."""
+    return _account(
+        account,
+        terms_of([account])[account.pk],
+        balance=held_on(Purpose.RECEIVABLE, account.pk),
+        reserve=held_on(Purpose.RESERVE, account.pk),
+        placed={},
+        arrived=Part(),
+        exceptions={},
+        today=today,
+    )
+
+
 def _account(
     account: PlatformAccount,
     terms: SettlementTerms,
     *,
     balance: int,
+    reserve: int,
     placed: Mapping[Place, Part],
     arrived: Part,
     exceptions: Mapping[date, bool],
@@ -253,6 +296,9 @@ def _account(
     sums = {"payout": 0, "other": 0}
     others = earlier = 0
     for what, day, minor, count in sql.every(_MOVED, values):
+        if what == "reserve":
+            # From one of the two accounts to the other: nothing of what the platform owes.
+            continue
         if what != "payout" and terms.since is not None and day < terms.since:
             earlier += minor
         elif what == "ours":
@@ -284,7 +330,8 @@ def _account(
         account=account,
         terms=terms,
         cycle=cycle_on(terms, today),
-        balance=balance,
+        balance=balance + reserve,
+        reserve=reserve,
         taken=taken,
         taken_days=days,
         open={place: part for place, part in placed.items() if place != Place.NOTHING},

@@ -38,6 +38,11 @@ from apps.statements.services.reading import (
     refuse_unfinished,
     too_large_sentence,
 )
+from apps.statements.services.reserves import (
+    ReserveRefused,
+    run_reserve,
+    set_reserve_terms,
+)
 from apps.statements.services.schedule import GIVE_UP, next_try, ready_at
 from apps.statements.services.settling import (
     ask_to_match,
@@ -56,6 +61,13 @@ from apps.statements.services.uploading import (
     read_upload,
     run_upload,
 )
+from apps.statements.services.watching import (
+    WatchRefused,
+    plan_watching,
+    send_balance_mail,
+    set_watch,
+    watch_balance,
+)
 
 __all__ = [
     "GIVE_UP",
@@ -69,8 +81,10 @@ __all__ = [
     "FileGone",
     "LinkRefused",
     "NotUnderWay",
+    "ReserveRefused",
     "StatementRefused",
     "SumsDiffer",
+    "WatchRefused",
     "add_bank_account",
     "ask_to_match",
     "cancel_upload",
@@ -89,15 +103,20 @@ __all__ = [
     "match_bank",
     "max_bytes",
     "next_try",
+    "plan_watching",
     "plan_yesterday",
     "read_file",
     "read_upload",
     "ready_at",
     "refuse_unfinished",
+    "run_reserve",
     "run_upload",
+    "send_balance_mail",
     "set_bank_columns",
     "set_columns",
+    "set_reserve_terms",
     "set_terms",
+    "set_watch",
     "set_workday",
     "settle",
     "settle_bill",
@@ -108,4 +127,5 @@ __all__ = [
     "try_columns",
     "try_fetch",
     "unlink",
+    "watch_balance",
 ]

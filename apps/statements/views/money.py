@@ -48,6 +48,8 @@ def money_where(request: MerchantRequest) -> HttpResponse:
             name: money.total(name)
             for name in (
                 "taken",
+                "taken_free",
+                "reserve_there",
                 "on_its_way",
                 "unseen",
                 "overdue",

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
+from django.db import models
 from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
-
-from apps.platforms.models import DocumentKind
 
 #: Largest paper, in bytes.
 MOST_BYTES: Final = 20 * 1024 * 1024
@@ -26,16 +25,25 @@ MOST_PIXELS: Final = 60_000_000
 #: How much the packed objects of a PDF may unfold to, all together.
 _MOST_UNPACKED: Final = 64 * 1024 * 1024
 
+
+class PaperKind(models.TextChoices):
+    """What a paper is, by its content."""
+
+    PDF = "pdf", "PDF"
+    JPEG = "jpeg", "JPEG"
+    PNG = "png", "PNG"
+
+
 _ENDINGS: Final = {
-    ".pdf": DocumentKind.PDF,
-    ".jpg": DocumentKind.JPEG,
-    ".jpeg": DocumentKind.JPEG,
-    ".png": DocumentKind.PNG,
+    ".pdf": PaperKind.PDF,
+    ".jpg": PaperKind.JPEG,
+    ".jpeg": PaperKind.JPEG,
+    ".png": PaperKind.PNG,
 }
 _STARTS: Final = {
-    b"%PDF-": DocumentKind.PDF,
-    b"\xff\xd8\xff": DocumentKind.JPEG,
-    b"\x89PNG\r\n\x1a\n": DocumentKind.PNG,
+    b"%PDF-": PaperKind.PDF,
+    b"\xff\xd8\xff": PaperKind.JPEG,
+    b"\x89PNG\r\n\x1a\n": PaperKind.PNG,
 }
 #: Names of PDF objects that act, carry files or lock the document. Names may be written with #xx for any letter.
 _ACTS: Final = re.compile(
@@ -64,16 +72,17 @@ class PaperRefused(Exception):
 class Paper:
     """What a file is by its content, and how many pages it has."""
 
-    kind: DocumentKind
+    kind: PaperKind
     page_count: int
 
 
-def judge_paper(content: bytes, *, filename: str) -> Paper:
-    """What the file is. Raises PaperRefused."""
+def judge_paper(content: bytes, *, filename: str, most: int | None = None) -> Paper:
+    """What the file is; ``most`` is how many bytes it may have (None: ``MOST_BYTES``). Raises PaperRefused."""
+    most = MOST_BYTES if most is None else most
     if not content:
         raise PaperRefused(_("The file is empty."))
-    if len(content) > MOST_BYTES:
-        raise PaperRefused(too_large_words())
+    if len(content) > most:
+        raise PaperRefused(too_large_words(most))
     kind = next((kind for start, kind in _STARTS.items() if content.startswith(start)), None)
     if kind is None:
         raise PaperRefused(_("Only PDF, JPEG and PNG files are kept; by its content this is none."))
@@ -83,22 +92,22 @@ def judge_paper(content: bytes, *, filename: str) -> Paper:
             _("By its name this file is not %(kind)s, by its content it is. It is not kept.")
             % {"kind": kind.label}
         )
-    pages = _pdf_pages(content) if kind is DocumentKind.PDF else _picture(content, kind)
+    pages = _pdf_pages(content) if kind is PaperKind.PDF else _picture(content, kind)
     return Paper(kind, pages)
 
 
-def too_large_words() -> str:
+def too_large_words(most: int = MOST_BYTES) -> str:
     """That a file is too large, and how large it may be."""
-    return _("The file is larger than %(most)d MB.") % {"most": MOST_BYTES // (1024 * 1024)}
+    return _("The file is larger than %(most)d MB.") % {"most": most // (1024 * 1024)}
 
 
 def _broken() -> PaperRefused:
     return PaperRefused(_("The file is damaged or not whole."))
 
 
-def _picture(content: bytes, kind: DocumentKind) -> int:
+def _picture(content: bytes, kind: PaperKind) -> int:
     ended = content.rstrip(b"\0\r\n ")
-    whole = ended.endswith(b"\xff\xd9") if kind is DocumentKind.JPEG else ended[-8:-4] == b"IEND"
+    whole = ended.endswith(b"\xff\xd9") if kind is PaperKind.JPEG else ended[-8:-4] == b"IEND"
     if not whole:
         raise _broken()
     try:
