@@ -20,7 +20,7 @@ from apps.qrcodes.batches import (
 )
 from apps.qrcodes.models import ActKind, CodeAct, PrintJob
 from apps.qrcodes.printing import missing_words, too_long_words
-from apps.qrcodes.services import FINAL
+from apps.qrcodes.services import FINAL, kept_bytes
 from apps.qrcodes.wording import terms_sentence
 
 
@@ -273,6 +273,10 @@ def undrawn(job: PrintJob) -> list[dict[str, Any]]:
 
 def _undrawn(why: str, facts: Mapping[str, str]) -> str:
     match why:
+        case "too_large":
+            return _(
+                "The files would take more than %(most)s MB, together with what else is being drawn. Print fewer codes at once, or choose PDFs of a hundred codes."
+            ) % {"most": kept_bytes() // 1024 // 1024}
         case "unprintable":
             return missing_words(facts["characters"])
         case "too_long":

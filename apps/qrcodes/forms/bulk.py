@@ -37,8 +37,8 @@ from apps.qrcodes.bulkwords import file_sentence, flaw_sentence
 from apps.qrcodes.forms.codes import read_amount
 from apps.qrcodes.models import ActKind, ArtworkDesign, CodeFolder
 from apps.qrcodes.scenarios import Question, Template
-from apps.qrcodes.selectors import names_taken, print_flaws
-from apps.qrcodes.services import PrintWish, Wish, flaws_of
+from apps.qrcodes.selectors import print_flaws
+from apps.qrcodes.services import PrintWish, Wish, flaws_of, taken_flaws
 from apps.qrcodes.terms import ANSWER_LENGTH, NAME_EN_LENGTH, NAME_LENGTH, CodeTerms
 
 FOLDER_LENGTH: Final = 60
@@ -286,16 +286,13 @@ class BatchForm(forms.Form):
             )
             for row in self.rows
         ]
-        taken = names_taken([row.terms.name for row in self.rows], store_id=store.pk)
+        taken = taken_flaws(self.rows, store_id=store.pk)
         if cleaned.get("skip_existing"):
-            self.skipped = [row.terms.name for row in self.rows if row.terms.name in taken]
-            self.rows = [row for row in self.rows if row.terms.name not in taken]
+            self.skipped = [flaw.value for flaw in taken]
+            there = set(self.skipped)
+            self.rows = [row for row in self.rows if row.terms.name not in there]
         else:
-            self.flaws += [
-                Flaw(row.line, "name", "exists", row.terms.name)
-                for row in self.rows
-                if row.terms.name in taken
-            ]
+            self.flaws += taken
         self.flaws += flaws_of(self.rows, now=self._now)
         self.flaws += print_flaws(self.rows, store=store, merchant=self._merchant)
         self.flaws.sort(key=lambda flaw: flaw.line)
@@ -380,12 +377,13 @@ class CodeActForm(forms.Form):
             raise ValidationError(gettext("Write at least one label."), code="required")
         return labels
 
-    def wish(self, *, folder_id: int | None) -> Wish:
-        """What a valid form asks for; ``folder_id``: that of the chosen or of the new folder."""
+    def wish(self) -> Wish:
+        """What a valid form asks for."""
         given = self.cleaned_data
         return Wish(
             kind=self._kind,
-            folder_id=folder_id,
+            folder_id=given.get("folder"),
+            new_folder=given.get("new_folder", ""),
             store_id=given.get("store"),
             labels=given.get("labels", ()),
             reason=given.get("reason", ""),

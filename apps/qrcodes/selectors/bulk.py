@@ -1,4 +1,4 @@
-"""What many codes have in common: folders, labels, batches, acts on many, print jobs."""
+"""What many codes have in common: folders, labels, batches, print jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from django.db.models import Count, Func, Q
+from django.db.models import Count, Func, Q, Sum
+from django.db.models.functions import Coalesce
 
 from apps.core.tenancy import MerchantScoped, ScopedQuerySet, current_scope
 from apps.merchants.models import Merchant, Store
@@ -16,7 +17,6 @@ from apps.qrcodes.artwork.fonts import missing_glyphs
 from apps.qrcodes.artwork.placard import caption
 from apps.qrcodes.batches import Flaw, Row
 from apps.qrcodes.models import (
-    CodeAct,
     CodeBatch,
     CodeFolder,
     CodeState,
@@ -120,31 +120,24 @@ def chosen_codes(code_ids: Sequence[int]) -> list[QRCode]:
     return list(codes.select_related("scenario__template", "store").order_by("pk"))
 
 
-def _own(rows: ScopedQuerySet[M], member_id: int) -> ScopedQuerySet[M]:
+def own_rows(rows: ScopedQuerySet[M], member_id: int) -> ScopedQuerySet[M]:
     """What covers stores of all sorts: a member limited to some stores sees what he made himself."""
     rows = rows.select_related("made_by")
     return rows if current_scope().store_ids is None else rows.filter(made_by_id=member_id)
 
 
-def list_acts(*, member_id: int) -> list[CodeAct]:
-    """The last things done to many codes at once, the newest first."""
-    rows = _own(CodeAct.objects.get_queryset(), member_id).defer("before")
-    return list(rows.order_by("-pk")[:LIST_LIMIT])
-
-
-def get_act(act_id: int, *, member_id: int) -> CodeAct:
-    """Raises CodeAct.DoesNotExist."""
-    act: CodeAct = _own(CodeAct.objects.get_queryset(), member_id).get(pk=act_id)
-    return act
-
-
 def list_prints(*, member_id: int) -> list[PrintJob]:
     """Print jobs, the newest first."""
-    rows = _own(PrintJob.objects.get_queryset(), member_id)
+    rows = own_rows(PrintJob.objects.get_queryset(), member_id)
     return list(rows.order_by("-pk")[:LIST_LIMIT])
+
+
+def used_bytes() -> int:
+    """The bytes of all the merchant's print files."""
+    return int(PrintJob.objects.aggregate(used=Coalesce(Sum("size"), 0))["used"])
 
 
 def get_print(job_id: int, *, member_id: int) -> PrintJob:
     """Raises PrintJob.DoesNotExist."""
-    job: PrintJob = _own(PrintJob.objects.get_queryset(), member_id).get(pk=job_id)
+    job: PrintJob = own_rows(PrintJob.objects.get_queryset(), member_id).get(pk=job_id)
     return job

@@ -15,7 +15,6 @@ from apps.core.doors import make_doors, new_token
 from apps.qrcodes.batches import MOST_CODES, Flaw, Row, doubles, label_flaw
 from apps.qrcodes.models import (
     CodeBatch,
-    CodeFolder,
     CodeVersion,
     QRCode,
     Scenario,
@@ -24,6 +23,7 @@ from apps.qrcodes.models import (
 )
 from apps.qrcodes.selectors import batch_of, chosen_codes, names_taken, terms_in_force
 from apps.qrcodes.services.codes import CodeRefused, check_terms
+from apps.qrcodes.services.folders import folder_for
 from apps.qrcodes.terms import columns, plain, problems_of
 
 #: Rows of one INSERT.
@@ -60,10 +60,14 @@ def make_batch(
     actor: Actor,
     now: datetime,
     folder_id: int | None = None,
+    new_folder: str = "",
 ) -> CodeBatch:
     """Codes with their scenarios and first versions, active at once, all in one store. The same ``nonce`` again makes none.
 
-    A dozen statements for any number of rows. Raises BatchRefused, Store.DoesNotExist, ScenarioTemplate.DoesNotExist,
+    ``new_folder`` names a folder that is made with them; neither stays without the other. The store's row is held until all are
+    there: of two batches with the same names the second is refused. A dozen statements for any number of rows.
+
+    Raises BatchRefused (also for names that the store has), Store.DoesNotExist, ScenarioTemplate.DoesNotExist,
     CodeFolder.DoesNotExist, and CodeRefused for a closed store, no rows, more than ``MOST_CODES`` or an unknown kind.
     """
     made = CodeBatch(nonce=nonce, count=len(rows), made_at=now, made_by_id=actor.user_id)
@@ -72,9 +76,8 @@ def make_batch(
     batch: CodeBatch = CodeBatch.objects.select_for_update().get(nonce=nonce)
     if batch.codes.exists():
         return batch
+    folder = folder_for(folder_id=folder_id, new_folder=new_folder, actor=actor, now=now)
     _require(rows, now=now)
-    if folder_id is not None:
-        CodeFolder.objects.get(pk=folder_id)
     terms = [plain(row.terms) for row in rows]
     scenarios = [
         Scenario(
@@ -98,7 +101,7 @@ def make_batch(
             valid_from=one.valid_from,
             valid_until=one.valid_until,
             created_at=now,
-            folder_id=folder_id,
+            folder=folder,
             labels=list(row.labels),
             batch=batch,
         )
@@ -153,7 +156,18 @@ def _require(rows: Sequence[Row], *, now: datetime) -> None:
         raise ScenarioTemplate.DoesNotExist
     if flaws := flaws_of(rows, now=now):
         raise BatchRefused(flaws)
-    check_terms(plain(rows[0].terms), now=now)
+    store, _terminal = check_terms(plain(rows[0].terms), now=now)
+    # Only now, with the store's row held: nobody else adds a name meanwhile.
+    if flaws := taken_flaws(rows, store_id=store.pk):
+        raise BatchRefused(flaws)
+
+
+def taken_flaws(rows: Sequence[Row], *, store_id: int) -> list[Flaw]:
+    """A flaw for each row whose name a code of the store has already."""
+    taken = names_taken([row.terms.name for row in rows], store_id=store_id)
+    return [
+        Flaw(row.line, "name", "exists", row.terms.name) for row in rows if row.terms.name in taken
+    ]
 
 
 def copy_codes(
@@ -164,6 +178,7 @@ def copy_codes(
     nonce: str,
     actor: Actor,
     now: datetime,
+    new_folder: str = "",
 ) -> tuple[CodeBatch, list[str]]:
     """New codes in a store with the names, terms and labels of these, and the names that were left out: the store has them already.
 
@@ -187,5 +202,7 @@ def copy_codes(
         if terms[code.pk].name not in taken
     ]
     left_out = [terms[code.pk].name for code in codes if terms[code.pk].name in taken]
-    made = make_batch(rows, nonce=nonce, folder_id=folder_id, actor=actor, now=now)
+    made = make_batch(
+        rows, nonce=nonce, folder_id=folder_id, new_folder=new_folder, actor=actor, now=now
+    )
     return made, left_out

@@ -45,7 +45,6 @@ from apps.qrcodes.services import (
     act_on_codes,
     delete_folder,
     file_code,
-    folder_named,
     rename_folder,
     undo_act,
 )
@@ -114,18 +113,13 @@ def act_create(request: MerchantRequest) -> HttpResponse:
 
 def _do(request: MerchantRequest, form: CodeActForm, ids: list[int]) -> HttpResponse | None:
     """Do it; None where the form must be shown again."""
-    given = form.cleaned_data
-    now = clock.now()
     try:
-        folder_id = given.get("folder")
-        if given.get("new_folder"):
-            folder_id = folder_named(given["new_folder"], actor=request.actor(), now=now).pk
         act = act_on_codes(
             ids,
-            form.wish(folder_id=folder_id),
+            form.wish(),
             nonce=request.POST.get("nonce", "")[:40] or new_token(20),
             actor=request.actor(),
-            now=now,
+            now=clock.now(),
         )
     except CodeRefused as refused:
         field = refused.field if refused.field in form.fields else None
