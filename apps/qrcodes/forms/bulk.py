@@ -186,6 +186,8 @@ class BatchForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Reads the rows; what is wrong with them stands in ``flaws``, not among the fields' errors."""
         cleaned = super().clean() or self.cleaned_data
+        if "store" in cleaned:
+            self._base = replace(self._base, store_id=cleaned["store"], terminal_id=None)
         if cleaned.get("way") == "table":
             self._read_table(cleaned)
         elif cleaned.get("way") == "range":
@@ -276,16 +278,6 @@ class BatchForm(forms.Form):
     def _weigh(self, cleaned: Mapping[str, Any]) -> None:
         """Drop the rows that are there already, where that is wanted, and find what is wrong with the others."""
         store = next(store for store in self._stores if store.pk == cleaned["store"])
-        self.rows = [
-            Row(
-                row.line,
-                _in_store(row.terms, store.pk),
-                kind=row.kind,
-                template_id=row.template_id,
-                labels=row.labels,
-            )
-            for row in self.rows
-        ]
         taken = taken_flaws(self.rows, store_id=store.pk)
         if cleaned.get("skip_existing"):
             self.skipped = [flaw.value for flaw in taken]
@@ -303,10 +295,6 @@ class BatchForm(forms.Form):
     def settled(self) -> bool:
         """Whether the rows can be made."""
         return self.is_valid() and not self.flaws
-
-
-def _in_store(terms: CodeTerms, store_id: int) -> CodeTerms:
-    return replace(terms, store_id=store_id, terminal_id=None)
 
 
 def _labels(text: str) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from django.db.models.functions import Coalesce
 
 from apps.core.tenancy import MerchantScoped, ScopedQuerySet, current_scope
 from apps.merchants.models import Merchant, Store
-from apps.qrcodes.artwork import TextTooLong
-from apps.qrcodes.artwork.fonts import missing_glyphs
-from apps.qrcodes.artwork.placard import caption
+from apps.qrcodes.artwork import Placard, TextTooLong
+from apps.qrcodes.artwork.fonts import missing_glyphs, tidy
+from apps.qrcodes.artwork.placard import caption, place_fits
 from apps.qrcodes.batches import Flaw, Row
 from apps.qrcodes.models import (
     CodeBatch,
@@ -24,7 +24,7 @@ from apps.qrcodes.models import (
     PrintJob,
     QRCode,
 )
-from apps.qrcodes.selectors.looks import trial_placards
+from apps.qrcodes.selectors.looks import in_language, trial_placards
 from apps.qrcodes.terms import CodeTerms, terms_of
 
 M = TypeVar("M", bound=MerchantScoped)
@@ -97,21 +97,35 @@ def batch_of(nonce: str) -> CodeBatch | None:
 def print_flaws(rows: Sequence[Row], *, store: Store, merchant: Merchant) -> list[Flaw]:
     """Rows whose names no placard can show: characters that the font lacks, or too long beside the store's name."""
     flaws: list[Flaw] = []
+    # All but the name is the same on every row's placard: it is looked at once.
+    bare = trial_placards(store=store, merchant=merchant, name="", name_en="")
+    hopeless = not all(_has_room(placard) for placard in bare)
+    stores = {placard.language: tidy(placard.store_name) for placard in bare}
     for row in rows:
-        for field, text in (("name", row.terms.name), ("name_en", row.terms.name_en)):
-            if missing := missing_glyphs(text):
-                flaws.append(Flaw(row.line, field, "unprintable", " ".join(missing)))
-        if any(flaw.line == row.line for flaw in flaws[-2:]):
-            continue
-        placards = trial_placards(
-            store=store, merchant=merchant, name=row.terms.name, name_en=row.terms.name_en
-        )
-        try:
-            for placard in placards:
-                caption(placard)
-        except TextTooLong:
-            flaws.append(Flaw(row.line, "name", "too_long_to_print", row.terms.name))
+        name, name_en = row.terms.name, row.terms.name_en
+        missing = {"name": missing_glyphs(name), "name_en": missing_glyphs(name_en)}
+        found = [
+            Flaw(row.line, field, "unprintable", " ".join(characters))
+            for field, characters in missing.items()
+            if characters
+        ]
+        if not found:
+            places = {
+                " · ".join(part for part in (head, tidy(in_language(name, name_en, one))) if part)
+                for one, head in stores.items()
+            }
+            if hopeless or not all(map(place_fits, places)):
+                found = [Flaw(row.line, "name", "too_long_to_print", name)]
+        flaws += found
     return flaws
+
+
+def _has_room(placard: Placard) -> bool:
+    try:
+        caption(placard)
+    except TextTooLong:
+        return False
+    return True
 
 
 def chosen_codes(code_ids: Sequence[int]) -> list[QRCode]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from django.db import transaction
 
-from apps.core import audit
+from apps.core import audit, sql
 from apps.core.audit import Actor
 from apps.core.doors import make_doors, new_token
 from apps.qrcodes.batches import MOST_CODES, Flaw, Row, doubles, label_flaw
 from apps.qrcodes.models import (
     CodeBatch,
+    CodeState,
     CodeVersion,
     QRCode,
     Scenario,
@@ -25,9 +25,6 @@ from apps.qrcodes.selectors import batch_of, chosen_codes, names_taken, terms_in
 from apps.qrcodes.services.codes import CodeRefused, check_terms
 from apps.qrcodes.services.folders import folder_for
 from apps.qrcodes.terms import columns, plain, problems_of
-
-#: Rows of one INSERT.
-_ROWS: Final = 500
 
 
 class BatchRefused(ValueError):
@@ -79,60 +76,72 @@ def make_batch(
     folder = folder_for(folder_id=folder_id, new_folder=new_folder, actor=actor, now=now)
     _require(rows, now=now)
     terms = [plain(row.terms) for row in rows]
-    scenarios = [
-        Scenario(
-            store_id=one.store_id,
-            kind=row.kind,
-            name=one.name,
-            name_en=one.name_en,
-            template_id=row.template_id,
-            created_at=now,
-        )
-        for row, one in zip(rows, terms, strict=True)
-    ]
-    Scenario.objects.bulk_create(scenarios, batch_size=_ROWS)
-    codes = [
-        QRCode(
-            scenario=scenario,
-            store_id=one.store_id,
-            token=new_token(),
-            amount_minor=one.amount_minor,
-            currency=one.currency,
-            valid_from=one.valid_from,
-            valid_until=one.valid_until,
-            created_at=now,
-            folder=folder,
-            labels=list(row.labels),
-            batch=batch,
-        )
-        for row, one, scenario in zip(rows, terms, scenarios, strict=True)
-    ]
-    QRCode.objects.bulk_create(codes, batch_size=_ROWS)
-    CodeVersion.objects.bulk_create(
+    merchant_id = batch.merchant_id
+    scenario_ids = sql.insert_many(
+        Scenario,
         [
-            CodeVersion(
-                code=code,
-                number=1,
-                starts_at=now,
-                made_at=now,
-                made_by_id=actor.user_id,
-                **columns(one),
-            )
-            for code, one in zip(codes, terms, strict=True)
+            {
+                "merchant_id": merchant_id,
+                "store_id": one.store_id,
+                "kind": row.kind,
+                "name": one.name,
+                "name_en": one.name_en,
+                "template_id": row.template_id,
+                "created_at": now,
+            }
+            for row, one in zip(rows, terms, strict=True)
         ],
-        batch_size=_ROWS,
+    )
+    tokens = [new_token() for _row in rows]
+    code_ids = sql.insert_many(
+        QRCode,
+        [
+            {
+                "merchant_id": merchant_id,
+                "scenario_id": scenario_id,
+                "store_id": one.store_id,
+                "token": token,
+                "amount_minor": one.amount_minor,
+                "currency": one.currency,
+                "valid_from": one.valid_from,
+                "valid_until": one.valid_until,
+                "state": CodeState.ACTIVE,
+                "state_reason": "",
+                "created_at": now,
+                "folder_id": None if folder is None else folder.pk,
+                "labels": row.labels,
+                "batch_id": batch.pk,
+            }
+            for row, one, scenario_id, token in zip(rows, terms, scenario_ids, tokens, strict=True)
+        ],
+    )
+    sql.insert_many(
+        CodeVersion,
+        [
+            {
+                "merchant_id": merchant_id,
+                "code_id": code_id,
+                "number": 1,
+                "starts_at": now,
+                "made_at": now,
+                "made_by_id": actor.user_id,
+                "reason": "",
+                **columns(one),
+            }
+            for code_id, one in zip(code_ids, terms, strict=True)
+        ],
     )
     make_doors(
         kind="qrcode",
-        merchant_id=batch.merchant_id,
-        tokens={code.pk: code.token for code in codes},
+        merchant_id=merchant_id,
+        tokens=dict(zip(code_ids, tokens, strict=True)),
     )
     audit.record_many(
         action="code.created",
         subject_kind="code",
         subjects=[
-            (code.pk, code.store_id, {"name": one.name, "kind": row.kind, "batch": batch.pk})
-            for code, row, one in zip(codes, rows, terms, strict=True)
+            (code_id, one.store_id, {"name": one.name, "kind": row.kind, "batch": batch.pk})
+            for code_id, row, one in zip(code_ids, rows, terms, strict=True)
         ],
         actor=actor,
         at=now,
