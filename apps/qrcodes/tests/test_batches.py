@@ -32,7 +32,7 @@ from apps.qrcodes.batches import (
     read_numbers,
     read_table,
 )
-from apps.qrcodes.forms.bulk import called
+from apps.qrcodes.forms.batches import called
 from apps.qrcodes.models import CodeBatch, CodeVersion, QRCode, Scenario
 from apps.qrcodes.scenarios import HOUSE
 from apps.qrcodes.selectors import print_flaws, trial_placards, version_in_force

@@ -28,8 +28,8 @@ from apps.qrcodes.actwords import (
 )
 from apps.qrcodes.batches import MOST_CODES
 from apps.qrcodes.bulkwords import refused_sentence
-from apps.qrcodes.forms import FilingForm
-from apps.qrcodes.forms.bulk import CodeActForm, FolderForm, cast_kind
+from apps.qrcodes.forms import CodeActForm, FilingForm, FolderForm
+from apps.qrcodes.forms.acts import cast_kind
 from apps.qrcodes.models import ActKind, CodeAct, CodeFolder
 from apps.qrcodes.selectors import (
     chosen_codes,

@@ -23,7 +23,8 @@ from apps.merchants.models import Store
 from apps.merchants.selectors import list_stores
 from apps.qrcodes.batches import MOST_BYTES, MOST_CODES, MOST_FLAWS, FileRefused
 from apps.qrcodes.bulkwords import field_name, file_sentence, flaw_sentence, refused_sentence
-from apps.qrcodes.forms.bulk import BatchForm, CopyForm, example_rows, heading_of, initial_patterns
+from apps.qrcodes.forms import BatchForm, CopyForm
+from apps.qrcodes.forms.batches import example_rows, heading_of, initial_patterns
 from apps.qrcodes.models import CodeBatch, CodeFolder, CodeVersion, ScenarioTemplate
 from apps.qrcodes.scenarios import HOUSE, own
 from apps.qrcodes.selectors import (

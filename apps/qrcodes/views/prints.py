@@ -23,7 +23,7 @@ from apps.merchants.access import MerchantRequest, merchant_view
 from apps.qrcodes.artwork import FORMATS
 from apps.qrcodes.batches import MOST_CODES
 from apps.qrcodes.bulkwords import refused_sentence, undrawn
-from apps.qrcodes.forms.bulk import PrintJobForm
+from apps.qrcodes.forms import PrintJobForm
 from apps.qrcodes.models import ArtworkDesign, PrintJob, PrintState
 from apps.qrcodes.selectors import (
     chosen_codes,
