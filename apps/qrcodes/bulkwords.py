@@ -1,14 +1,11 @@
-"""Many codes at once, in words: what is wrong in a row, what an act did and left out, why a code was not drawn."""
+"""Many codes at once, in words: what is wrong in a row, why a code was not drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 
 from apps.qrcodes.batches import (
     LABEL_LENGTH,
@@ -18,58 +15,10 @@ from apps.qrcodes.batches import (
     FileRefused,
     Flaw,
 )
-from apps.qrcodes.models import ActKind, CodeAct, PrintJob
+from apps.qrcodes.models import PrintJob
 from apps.qrcodes.printing import missing_words, too_long_words
-from apps.qrcodes.services import FINAL
+from apps.qrcodes.services import kept_bytes
 from apps.qrcodes.wording import terms_sentence
-
-
-@dataclass(frozen=True, slots=True)
-class ActWords:
-    """An act's name on a button, its icon, and what it means for the codes."""
-
-    name: Promise
-    icon: str
-    what: Promise
-
-
-ACTS: Final[Mapping[str, ActWords]] = {
-    ActKind.FOLDER: ActWords(
-        gettext_lazy("Move to a folder"),
-        "folder",
-        gettext_lazy("Folders keep codes together in this list. Customers do not see them."),
-    ),
-    ActKind.LABEL: ActWords(
-        gettext_lazy("Add labels"),
-        "tags",
-        gettext_lazy("Labels are for finding codes. Customers do not see them."),
-    ),
-    ActKind.UNLABEL: ActWords(
-        gettext_lazy("Take labels off"),
-        "tag-off",
-        gettext_lazy("Labels are for finding codes. Customers do not see them."),
-    ),
-    ActKind.STORE: ActWords(
-        gettext_lazy("Move to another store"),
-        "building-store",
-        gettext_lazy(
-            "From now on their payments belong to that store. The printed codes stay as they are; the store's name on the placard does too."
-        ),
-    ),
-    ActKind.PAUSE: ActWords(
-        gettext_lazy("Pause"),
-        "player-pause",
-        gettext_lazy("They take no payments until they are resumed. Customers read a calm notice."),
-    ),
-    ActKind.RESUME: ActWords(
-        gettext_lazy("Resume"), "player-play", gettext_lazy("They take payments again.")
-    ),
-    ActKind.RETIRE: ActWords(
-        gettext_lazy("Retire"),
-        "archive",
-        gettext_lazy("They never take payments again. Take the placards down."),
-    ),
-}
 
 
 def field_name(field: str) -> str:
@@ -186,83 +135,6 @@ def refused_sentence(field: str, reason: str) -> str:
             return terms_sentence(field, reason)
 
 
-def done_sentence(act: CodeAct) -> str:
-    """What an act did, with its count."""
-    count = act.count
-    words = {"count": count, "words": act.words}
-    match act.kind:
-        case ActKind.FOLDER if act.words:
-            text = ngettext(
-                "%(count)d code moved to the folder %(words)s.",
-                "%(count)d codes moved to the folder %(words)s.",
-                count,
-            )
-        case ActKind.FOLDER:
-            text = ngettext(
-                "%(count)d code taken out of its folder.",
-                "%(count)d codes taken out of their folders.",
-                count,
-            )
-        case ActKind.LABEL:
-            text = ngettext(
-                "%(count)d code labelled %(words)s.", "%(count)d codes labelled %(words)s.", count
-            )
-        case ActKind.UNLABEL:
-            text = ngettext(
-                "%(words)s taken off %(count)d code.", "%(words)s taken off %(count)d codes.", count
-            )
-        case ActKind.STORE:
-            text = ngettext(
-                "%(count)d code moved to %(words)s.", "%(count)d codes moved to %(words)s.", count
-            )
-        case ActKind.PAUSE:
-            text = ngettext("%(count)d code paused.", "%(count)d codes paused.", count)
-        case ActKind.RESUME:
-            text = ngettext("%(count)d code resumed.", "%(count)d codes resumed.", count)
-        case _retired:
-            text = ngettext("%(count)d code retired.", "%(count)d codes retired.", count)
-    return text % words
-
-
-def left_out_sentences(act: CodeAct) -> list[str]:
-    """How many codes stayed as they were, and why."""
-    return [_left_out(reason, count) for reason, count in sorted(act.left_out.items())]
-
-
-def _left_out(reason: str, count: int) -> str:
-    match reason:
-        case "already":
-            text = ngettext("%(count)d was so already.", "%(count)d were so already.", count)
-        case "retired":
-            text = ngettext(
-                "%(count)d is retired, which is final.",
-                "%(count)d are retired, which is final.",
-                count,
-            )
-        case "planned":
-            text = ngettext(
-                "%(count)d has a planned change, which names its store. Withdraw it first.",
-                "%(count)d have planned changes, which name their store. Withdraw them first.",
-                count,
-            )
-        case "too_many":
-            text = ngettext(
-                "%(count)d would have more than ten labels.",
-                "%(count)d would have more than ten labels.",
-                count,
-            )
-        case _gone:
-            text = ngettext(
-                "%(count)d is not there any more.", "%(count)d are not there any more.", count
-            )
-    return text % {"count": count}
-
-
-def is_final(act: CodeAct) -> bool:
-    """Whether it cannot be undone."""
-    return act.kind in FINAL
-
-
 def undrawn(job: PrintJob) -> list[dict[str, Any]]:
     """The codes that were not drawn: ``{"code", "name", "words"}``."""
     return [
@@ -273,6 +145,10 @@ def undrawn(job: PrintJob) -> list[dict[str, Any]]:
 
 def _undrawn(why: str, facts: Mapping[str, str]) -> str:
     match why:
+        case "too_large":
+            return _(
+                "The files would take more than %(most)s MB, together with what else is being drawn. Print fewer codes at once, or choose PDFs of a hundred codes."
+            ) % {"most": kept_bytes() // 1024 // 1024}
         case "unprintable":
             return missing_words(facts["characters"])
         case "too_long":

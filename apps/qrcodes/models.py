@@ -258,8 +258,8 @@ class ActKind(models.TextChoices):
 class CodeAct(MerchantScoped):
     """Something done to many codes at once. ``before`` has what each changed code was before, by its id, for undoing it.
 
-    ``left_out`` counts the codes that stayed as they were, by the reason. ``words`` says what was done: a folder's or store's
-    name, labels, or why.
+    ``left_out`` counts the codes that stayed as they were, by the reason; ``left_ids`` has the ids of the first of each. ``words``
+    says what was done: a folder's or store's name, labels, or why.
     """
 
     nonce = models.CharField(max_length=40)
@@ -269,6 +269,7 @@ class CodeAct(MerchantScoped):
     #: The folder or store they were moved to.
     target = models.BigIntegerField(null=True)
     left_out = models.JSONField(default=dict)
+    left_ids = models.JSONField(default=dict)
     count = models.PositiveIntegerField()
     made_at = models.DateTimeField()
     made_by = models.ForeignKey(
@@ -400,6 +401,7 @@ class PrintState(models.TextChoices):
 
     RUNNING = "running", _("Being drawn")
     READY = "ready", _("Ready")
+    GONE = "gone", _("Made room for newer ones")
     REFUSED = "refused", _("Could not be drawn")
     CANCELLED = "cancelled", _("Cancelled")
 
@@ -408,7 +410,8 @@ class PrintJob(MerchantScoped):
     """Files for a print shop. ``code_ids`` in the order of printing; ``done`` of them are drawn, those in ``problems`` are not.
 
     ``problems`` are ``{"code", "name", "why", "facts"}``, which ``bulkwords.undrawn`` puts in words. A design that is changed
-    meanwhile ends the job: half of a batch in other colours is of no use.
+    meanwhile ends the job: half of a batch in other colours is of no use. ``size`` is the bytes of its files; ``spoken`` the language
+    of whoever asked, in which the list of files is headed.
     """
 
     nonce = models.CharField(max_length=40)
@@ -422,6 +425,8 @@ class PrintJob(MerchantScoped):
     language = models.CharField(max_length=8)
     code_ids = ArrayField(models.BigIntegerField())
     done = models.PositiveIntegerField(default=0)
+    size = models.BigIntegerField(default=0)
+    spoken = models.CharField(max_length=10, default="zh-hans")
     problems = models.JSONField(default=list)
     made_at = models.DateTimeField()
     made_by = models.ForeignKey(

@@ -139,6 +139,13 @@ def money_of(minor: int | None, terms: CodeTerms) -> Money | None:
 def plain(terms: CodeTerms) -> CodeTerms:
     """The same without what its own choices make idle: an amount that is not fixed, a label for no note."""
     fixed, listed = terms.pricing == Pricing.FIXED, terms.pricing == Pricing.LIST
+    if (
+        (fixed or terms.amount_minor is None)
+        and (listed or not terms.choices)
+        and (terms.note_mode != NoteMode.NONE or not terms.note_label)
+    ):
+        # As almost all are: of thousands at once only the others are made anew.
+        return terms
     return replace(
         terms,
         amount_minor=terms.amount_minor if fixed else None,

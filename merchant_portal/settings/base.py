@@ -276,6 +276,8 @@ NOTIFICATION_KEEP_DAYS = env.integer("NOTIFICATION_KEEP_DAYS", 30)
 #: The largest bill taken, as received. Larger uploads than the second are imported in the background.
 STATEMENT_MAX_BYTES = env.integer("STATEMENT_MAX_MB", 64) * 1024 * 1024
 STATEMENT_BACKGROUND_BYTES = env.integer("STATEMENT_BACKGROUND_KB", 512) * 1024
+#: The most that is kept of one merchant's files for print shops; the oldest go first. No job is larger.
+PRINT_KEPT_BYTES = env.integer("PRINT_KEPT_MB", 500) * 1024 * 1024
 #: Days that a refused upload is kept.
 STATEMENT_QUARANTINE_DAYS = env.integer("STATEMENT_QUARANTINE_DAYS", 30)
 #: Base64 of 32 bytes for the keyed hashes of payers. Before the oldest of ENCRYPTION_KEYS is taken away for good, set

@@ -9,11 +9,11 @@ from django.db import transaction
 from apps.core.audit import Actor
 from apps.merchants.models import Terminal
 from apps.merchants.services import update_terminal
-from apps.qrcodes.selectors import codes_of_terminals
+from apps.qrcodes.selectors import codes_of_terminals, has_plans_elsewhere
 
 
 class TerminalHasCodes(Exception):
-    """Codes of its store belong to the terminal, so it cannot move to another."""
+    """Codes of its store belong to the terminal, now or by a planned change, so it cannot move to another."""
 
 
 @transaction.atomic
@@ -46,6 +46,8 @@ def change_terminal(
     )
     # After its row was locked: whoever gives it a code waits for that lock, and then sees where it stands.
     codes = codes_of_terminals([terminal_id]).get(terminal_id, [])
-    if any(code.store_id != store_id for code in codes):
+    if any(code.store_id != store_id for code in codes) or has_plans_elsewhere(
+        terminal_id=terminal_id, store_id=store_id, now=now
+    ):
         raise TerminalHasCodes(terminal_id)
     return terminal

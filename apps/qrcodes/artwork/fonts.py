@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -26,6 +26,7 @@ font_lock = RLock()
 
 _LONG_CODE = re.compile(r"<([0-9A-F]{5,6})>")
 _VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 class UnprintableText(ValueError):
@@ -99,6 +100,9 @@ def tidy(text: str) -> str:
     character at all becomes U+FFFD.
     """
     one_line = " ".join(unicodedata.normalize("NFC", text).split())
+    # What Python calls printable has neither controls nor formats nor surrogates nor what is set aside.
+    if one_line.isprintable() and not _SELECTOR.search(one_line):
+        return one_line
     inked = "".join(
         "\ufffd" if _is_no_character(character) else character
         for character in one_line
@@ -112,20 +116,19 @@ def missing_glyphs(text: str) -> tuple[str, ...]:
 
     Combining marks that have no composed form count as missing: without shaping they would print beside their letter.
     """
-    glyphs = font(REGULAR).face.charToGlyph
-    bold_glyphs = font(BOLD).face.charToGlyph
-    missing = {
-        character: None
-        for character in unicodedata.normalize("NFC", text)
-        if not character.isspace()
-        and not _leaves_no_ink(character)
-        and (
-            ord(character) not in glyphs
-            or ord(character) not in bold_glyphs
-            or unicodedata.category(character) in ("Mn", "Me", "Cs", "Co", "Cn")
-        )
-    }
-    return tuple(missing)
+    each = dict.fromkeys(unicodedata.normalize("NFC", text))
+    return tuple(character for character in each if _is_missing(character))
+
+
+@lru_cache(maxsize=65_536)
+def _is_missing(character: str) -> bool:
+    if character.isspace() or _leaves_no_ink(character):
+        return False
+    return (
+        ord(character) not in font(REGULAR).face.charToGlyph
+        or ord(character) not in font(BOLD).face.charToGlyph
+        or unicodedata.category(character) in ("Mn", "Me", "Cs", "Co", "Cn")
+    )
 
 
 def require_printable(*texts: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from apps.core.money import CNY, Money
-from apps.qrcodes.artwork.fitting import fit
+from apps.qrcodes.artwork.fitting import TextTooLong, fit
 from apps.qrcodes.artwork.fonts import BOLD, REGULAR, tidy
 from apps.qrcodes.artwork.matrix import InvalidContent
 
@@ -153,12 +153,32 @@ class Caption:
     height: float
 
 
+#: The line of store and scenario under an image: its width, full and least size, and lines.
+_PLACE_WIDTH, _PLACE_SIZE, _PLACE_LEAST, _PLACE_LINES = 0.9, 0.048, 0.03, 2
+
+
+def place_fits(place: str) -> bool:
+    """Whether store and scenario have room under an image; all else that ``caption`` sets is the same for a shop's every code."""
+    try:
+        fit(
+            place,
+            width=_PLACE_WIDTH,
+            size=_PLACE_SIZE,
+            smallest=_PLACE_LEAST,
+            lines=_PLACE_LINES,
+            font=REGULAR,
+        )
+    except TextTooLong:
+        return False
+    return True
+
+
 def caption(placard: Placard) -> Caption:
     """Shop, place, invitation and price under a code image of width 1. Raises TextTooLong."""
     invitation = " ".join(placard.call)
     rows = (
         (tidy(placard.shop_name), BOLD, 0.078, 0.034, 2, 0),
-        (placard.place, REGULAR, 0.048, 0.03, 2, 0x33),
+        (placard.place, REGULAR, _PLACE_SIZE, _PLACE_LEAST, _PLACE_LINES, 0x33),
         (placard.price, BOLD, 0.09, 0.04, 1, 0),
         (invitation, REGULAR, 0.048, 0.03, 1, 0x33),
         (tidy(placard.reference), REGULAR, 0.03, 0.018, 1, 0x55),
@@ -166,7 +186,7 @@ def caption(placard: Placard) -> Caption:
     lines: list[CaptionLine] = []
     y = 0.0
     for text, font, size, smallest, most, grey in rows:
-        fitted = fit(text, width=0.9, size=size, smallest=smallest, lines=most, font=font)
+        fitted = fit(text, width=_PLACE_WIDTH, size=size, smallest=smallest, lines=most, font=font)
         for line in fitted.lines:
             y += fitted.size * 1.3
             lines.append(CaptionLine(line, font, fitted.size, y - fitted.size * 0.3, grey))

@@ -163,6 +163,7 @@ class TermsForm(forms.Form):
         questions: Sequence[Question],
         now: datetime,
         terms: CodeTerms | None = None,
+        home: tuple[int, int | None] | None = None,
         initial: Mapping[str, Any] | None = None,
         example: str = "",
     ) -> None:
@@ -170,6 +171,9 @@ class TermsForm(forms.Form):
         super().__init__(data, initial=begins | dict(initial or {}))
         self._now = now
         self._terms = terms
+        # The terminal is not asked here. A code that is there keeps the one it has, while it stays in its store: an older version
+        # that the form begins with may name one that was moved or given away since.
+        self._home = home or (None if terms is None else (terms.store_id, terms.terminal_id))
         self.questions = questions
         offer(
             self,
@@ -282,11 +286,11 @@ class TermsForm(forms.Form):
             return cleaned
         # What this form does not ask stays as it was.
         base = self._terms or CodeTerms(store_id=cleaned["store"], name=cleaned["name"])
-        same_store = base.store_id == cleaned["store"]
+        home_store, terminal_id = self._home or (None, None)
         terms = replace(
             base,
             store_id=cleaned["store"],
-            terminal_id=base.terminal_id if same_store else None,
+            terminal_id=terminal_id if home_store == cleaned["store"] else None,
             name=cleaned["name"],
             name_en=cleaned["name_en"],
             details=self._details(base),

@@ -1,4 +1,4 @@
-"""What many codes have in common: folders, labels, batches, acts on many, print jobs."""
+"""What many codes have in common: folders, labels, batches, print jobs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from django.db.models import Count, Func, Q
+from django.db.models import Count, Func, Q, Sum
+from django.db.models.functions import Coalesce
 
 from apps.core.tenancy import MerchantScoped, ScopedQuerySet, current_scope
 from apps.merchants.models import Merchant, Store
-from apps.qrcodes.artwork import TextTooLong
-from apps.qrcodes.artwork.fonts import missing_glyphs
-from apps.qrcodes.artwork.placard import caption
+from apps.qrcodes.artwork import Placard, TextTooLong
+from apps.qrcodes.artwork.fonts import missing_glyphs, tidy
+from apps.qrcodes.artwork.placard import caption, place_fits
 from apps.qrcodes.batches import Flaw, Row
 from apps.qrcodes.models import (
-    CodeAct,
     CodeBatch,
     CodeFolder,
     CodeState,
@@ -24,7 +24,7 @@ from apps.qrcodes.models import (
     PrintJob,
     QRCode,
 )
-from apps.qrcodes.selectors.looks import trial_placards
+from apps.qrcodes.selectors.looks import in_language, trial_placards
 from apps.qrcodes.terms import CodeTerms, terms_of
 
 M = TypeVar("M", bound=MerchantScoped)
@@ -97,21 +97,35 @@ def batch_of(nonce: str) -> CodeBatch | None:
 def print_flaws(rows: Sequence[Row], *, store: Store, merchant: Merchant) -> list[Flaw]:
     """Rows whose names no placard can show: characters that the font lacks, or too long beside the store's name."""
     flaws: list[Flaw] = []
+    # All but the name is the same on every row's placard: it is looked at once.
+    bare = trial_placards(store=store, merchant=merchant, name="", name_en="")
+    hopeless = not all(_has_room(placard) for placard in bare)
+    stores = {placard.language: tidy(placard.store_name) for placard in bare}
     for row in rows:
-        for field, text in (("name", row.terms.name), ("name_en", row.terms.name_en)):
-            if missing := missing_glyphs(text):
-                flaws.append(Flaw(row.line, field, "unprintable", " ".join(missing)))
-        if any(flaw.line == row.line for flaw in flaws[-2:]):
-            continue
-        placards = trial_placards(
-            store=store, merchant=merchant, name=row.terms.name, name_en=row.terms.name_en
-        )
-        try:
-            for placard in placards:
-                caption(placard)
-        except TextTooLong:
-            flaws.append(Flaw(row.line, "name", "too_long_to_print", row.terms.name))
+        name, name_en = row.terms.name, row.terms.name_en
+        missing = {"name": missing_glyphs(name), "name_en": missing_glyphs(name_en)}
+        found = [
+            Flaw(row.line, field, "unprintable", " ".join(characters))
+            for field, characters in missing.items()
+            if characters
+        ]
+        if not found:
+            places = {
+                " · ".join(part for part in (head, tidy(in_language(name, name_en, one))) if part)
+                for one, head in stores.items()
+            }
+            if hopeless or not all(map(place_fits, places)):
+                found = [Flaw(row.line, "name", "too_long_to_print", name)]
+        flaws += found
     return flaws
+
+
+def _has_room(placard: Placard) -> bool:
+    try:
+        caption(placard)
+    except TextTooLong:
+        return False
+    return True
 
 
 def chosen_codes(code_ids: Sequence[int]) -> list[QRCode]:
@@ -120,31 +134,24 @@ def chosen_codes(code_ids: Sequence[int]) -> list[QRCode]:
     return list(codes.select_related("scenario__template", "store").order_by("pk"))
 
 
-def _own(rows: ScopedQuerySet[M], member_id: int) -> ScopedQuerySet[M]:
+def own_rows(rows: ScopedQuerySet[M], member_id: int) -> ScopedQuerySet[M]:
     """What covers stores of all sorts: a member limited to some stores sees what he made himself."""
     rows = rows.select_related("made_by")
     return rows if current_scope().store_ids is None else rows.filter(made_by_id=member_id)
 
 
-def list_acts(*, member_id: int) -> list[CodeAct]:
-    """The last things done to many codes at once, the newest first."""
-    rows = _own(CodeAct.objects.get_queryset(), member_id).defer("before")
-    return list(rows.order_by("-pk")[:LIST_LIMIT])
-
-
-def get_act(act_id: int, *, member_id: int) -> CodeAct:
-    """Raises CodeAct.DoesNotExist."""
-    act: CodeAct = _own(CodeAct.objects.get_queryset(), member_id).get(pk=act_id)
-    return act
-
-
 def list_prints(*, member_id: int) -> list[PrintJob]:
     """Print jobs, the newest first."""
-    rows = _own(PrintJob.objects.get_queryset(), member_id)
+    rows = own_rows(PrintJob.objects.get_queryset(), member_id)
     return list(rows.order_by("-pk")[:LIST_LIMIT])
+
+
+def used_bytes() -> int:
+    """The bytes of all the merchant's print files."""
+    return int(PrintJob.objects.aggregate(used=Coalesce(Sum("size"), 0))["used"])
 
 
 def get_print(job_id: int, *, member_id: int) -> PrintJob:
     """Raises PrintJob.DoesNotExist."""
-    job: PrintJob = _own(PrintJob.objects.get_queryset(), member_id).get(pk=job_id)
+    job: PrintJob = own_rows(PrintJob.objects.get_queryset(), member_id).get(pk=job_id)
     return job

@@ -146,6 +146,14 @@ def codes_of_terminals(terminal_ids: Iterable[int]) -> dict[int, list[QRCode]]:
     return found
 
 
+def has_plans_elsewhere(*, terminal_id: int, store_id: int, now: datetime) -> bool:
+    """Whether a planned change of a code names this terminal in another store than this one."""
+    plans = CodeVersion.objects.filter(
+        terminal_id=terminal_id, starts_at__gt=now, withdrawn_at__isnull=True
+    )
+    return bool(plans.exclude(store_id=store_id).exclude(code__state=CodeState.RETIRED).exists())
+
+
 def unassigned_codes(*, store_id: int) -> list[QRCode]:
     """The codes of a store that belong to no terminal, oldest first; retired ones do not count."""
     codes = QRCode.objects.visible().filter(store_id=store_id, terminal__isnull=True)

@@ -34,7 +34,8 @@ def wallets_of(code: QRCode) -> tuple[str, ...]:
     return tuple(mark for mark in WALLET_MARKS if mark in taken) or USUAL_WALLETS
 
 
-def _spoken(chinese: str, english: str, language: Language) -> str:
+def in_language(chinese: str, english: str, language: Language) -> str:
+    """A name as a placard in ``language`` says it; without an English form the Chinese one stands for both."""
     if not english or english == chinese or language == "zh-hans":
         return chinese
     return english if language == "en" else f"{chinese} {english}"
@@ -46,12 +47,14 @@ def placard_of(
     """What the code's placard says in ``language``; a name without an English form keeps its Chinese one."""
     store = code.store
     # A shop with one place often gives both the same name; once is enough.
-    store_name = "" if store.name == merchant.name else _spoken(store.name, store.name_en, language)
+    store_name = (
+        "" if store.name == merchant.name else in_language(store.name, store.name_en, language)
+    )
     return Placard(
         link=link_of(code),
-        shop_name=_spoken(merchant.name, merchant.name_en, language),
+        shop_name=in_language(merchant.name, merchant.name_en, language),
         store_name=store_name,
-        scenario=_spoken(code.scenario.name, code.scenario.name_en, language),
+        scenario=in_language(code.scenario.name, code.scenario.name_en, language),
         amount=amount_of(code),
         wallets=wallets,
         language=language,
@@ -95,8 +98,8 @@ def sample_placard(*, merchant: Merchant, design: Design) -> Placard:
     """A placard of a table that does not exist, to look at a design."""
     return Placard(
         link=sample_link(),
-        shop_name=_spoken(merchant.name, merchant.name_en, design.language),
-        scenario=_spoken("桌号 8", "Table 8", design.language),
+        shop_name=in_language(merchant.name, merchant.name_en, design.language),
+        scenario=in_language("桌号 8", "Table 8", design.language),
         wallets=USUAL_WALLETS if design.wallet_marks else (),
         language=design.language,
         accent=design.accent,

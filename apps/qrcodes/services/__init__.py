@@ -14,6 +14,7 @@ from apps.qrcodes.services.batches import (
     copy_codes,
     flaws_of,
     make_batch,
+    taken_flaws,
 )
 from apps.qrcodes.services.codes import (
     CodeRefused,
@@ -39,6 +40,7 @@ from apps.qrcodes.services.folders import (
     folder_named,
     rename_folder,
 )
+from apps.qrcodes.services.print_room import MOST_KEPT, kept_bytes
 from apps.qrcodes.services.prints import (
     DRAW,
     FORGET,
@@ -72,6 +74,7 @@ __all__ = [
     "DRAW",
     "FINAL",
     "FORGET",
+    "MOST_KEPT",
     "Account",
     "AlreadyLooked",
     "BatchRefused",
@@ -106,6 +109,7 @@ __all__ = [
     "flaws_of",
     "folder_named",
     "forget_print",
+    "kept_bytes",
     "look_at_alert",
     "make_batch",
     "make_code",
@@ -120,6 +124,7 @@ __all__ = [
     "save_template",
     "start_print",
     "switch_template",
+    "taken_flaws",
     "undo_act",
     "withdraw_version",
 ]

@@ -6,8 +6,8 @@ act; undoing restores only what nobody changed since.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -28,11 +28,15 @@ from apps.qrcodes.models import (
     QRCode,
     Scenario,
 )
+from apps.qrcodes.selectors import against_moving, against_state, planned_ids
 from apps.qrcodes.services.codes import CodeRefused
+from apps.qrcodes.services.folders import folder_for
 from apps.qrcodes.terms import CodeTerms, columns, terms_of
 
 #: Rows of one INSERT.
 _ROWS: Final = 500
+#: Codes left out whose ids an act keeps, of each reason.
+MOST_NAMED: Final = 100
 
 
 class CannotUndo(Exception):
@@ -45,10 +49,12 @@ class NothingToUndo(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is to be done: a folder (None: none), labels, a store, or why codes are paused or retired."""
+    """What is to be done: a folder (None: none; ``new_folder``: one of this name, made with it), labels, a store, or why codes are
+    paused or retired."""
 
     kind: ActKind
     folder_id: int | None = None
+    new_folder: str = ""
     store_id: int | None = None
     labels: tuple[str, ...] = ()
     reason: str = ""
@@ -58,7 +64,7 @@ class Wish:
 def act_on_codes(
     code_ids: Sequence[int], wish: Wish, *, nonce: str, actor: Actor, now: datetime
 ) -> CodeAct:
-    """Do it to all of these codes that it fits; the others are counted by why they were left out. Sent twice, it is done once.
+    """Do it to all of these codes that it fits; the others are kept by why they were left out. Sent twice, it is done once.
 
     A fixed number of statements for any number of codes. Raises CodeFolder.DoesNotExist, Store.DoesNotExist, and CodeRefused for too
     many codes, bad labels or a closed store.
@@ -68,7 +74,6 @@ def act_on_codes(
     act = CodeAct(
         nonce=nonce,
         kind=wish.kind,
-        target=wish.store_id if wish.kind == ActKind.STORE else wish.folder_id,
         count=0,
         made_at=now,
         made_by_id=actor.user_id,
@@ -77,17 +82,23 @@ def act_on_codes(
     act = CodeAct.objects.select_for_update().get(nonce=nonce)
     if act.count or act.left_out:
         return act
-    if wish.folder_id is not None:
+    folder = None
+    if wish.kind == ActKind.FOLDER:
         # Folders before codes, as everywhere.
-        CodeFolder.objects.select_for_update(no_key=True).get(pk=wish.folder_id)
+        folder = folder_for(
+            folder_id=wish.folder_id, new_folder=wish.new_folder, actor=actor, now=now
+        )
     codes = _locked(code_ids)
-    work = _Work(codes, wish, actor=actor, now=now)
+    work = _Work(codes, wish, folder=folder, actor=actor, now=now)
     act.words, act.before = _DOERS[wish.kind](work)
-    act.left_out = dict(work.left_out)
+    act.target = wish.store_id if folder is None else folder.pk
+    act.left_out = {reason: len(ids) for reason, ids in work.left_out.items()}
+    # Enough to name some; what is out of reach is counted, never named.
+    act.left_ids = {reason: ids[:MOST_NAMED] for reason, ids in work.left_out.items()}
     if gone := len(set(code_ids)) - len(codes):
         act.left_out["gone"] = gone
     act.count = len(act.before)
-    act.save(update_fields=["words", "before", "left_out", "count"])
+    act.save(update_fields=["words", "before", "target", "left_out", "left_ids", "count"])
     changed = {int(code_id) for code_id in act.before}
     audit.record_many(
         action=_ACTIONS[wish.kind],
@@ -111,20 +122,29 @@ def _locked(code_ids: Sequence[int]) -> list[QRCode]:
 class _Work:
     """The codes of one act, and what came of those it does not fit."""
 
-    def __init__(self, codes: Sequence[QRCode], wish: Wish, *, actor: Actor, now: datetime) -> None:
+    def __init__(
+        self,
+        codes: Sequence[QRCode],
+        wish: Wish,
+        *,
+        folder: CodeFolder | None,
+        actor: Actor,
+        now: datetime,
+    ) -> None:
         self.codes = codes
         self.wish = wish
+        self.folder = folder
         self.actor = actor
         self.now = now
-        self.left_out: Counter[str] = Counter()
+        self.left_out: dict[str, list[int]] = defaultdict(list)
 
     def fitting(self, reason_against: Callable[[QRCode], str]) -> list[QRCode]:
-        """The codes that nothing speaks against; the others are counted."""
+        """The codes that nothing speaks against; the others are kept by the reason."""
         fit: list[QRCode] = []
         for code in self.codes:
             reason = reason_against(code)
             if reason:
-                self.left_out[reason] += 1
+                self.left_out[reason].append(code.pk)
             else:
                 fit.append(code)
         return fit
@@ -134,8 +154,8 @@ Done = tuple[str, dict[str, Any]]
 
 
 def _to_folder(work: _Work) -> Done:
-    wanted = work.wish.folder_id
-    folder = None if wanted is None else CodeFolder.objects.get(pk=wanted)
+    folder = work.folder
+    wanted = None if folder is None else folder.pk
     codes = work.fitting(lambda code: "already" if code.folder_id == wanted else "")
     before = {str(code.pk): code.folder_id for code in codes}
     QRCode.objects.filter(pk__in=[code.pk for code in codes]).update(folder=folder)
@@ -174,12 +194,7 @@ def _relabel(work: _Work, labels_of: Callable[[QRCode], list[str]]) -> Done:
 
 def _to_state(state: CodeState) -> Callable[[_Work], Done]:
     def run(work: _Work) -> Done:
-        def against(code: QRCode) -> str:
-            if code.state == state:
-                return "already"
-            return "retired" if code.state == CodeState.RETIRED else ""
-
-        codes = work.fitting(against)
+        codes = work.fitting(lambda code: against_state(code, state))
         before = {str(code.pk): [code.state, code.state_reason] for code in codes}
         QRCode.objects.filter(pk__in=[code.pk for code in codes]).update(
             state=state, state_changed_at=work.now, state_reason=work.wish.reason
@@ -193,23 +208,17 @@ def _to_store(work: _Work) -> Done:
     wanted = work.wish.store_id
     if wanted is None:
         raise CodeRefused("store", "missing")
-    store: Store = Store.objects.visible("pk").get(pk=wanted)
+    held = _held_stores([wanted])
+    if not held:
+        raise Store.DoesNotExist(wanted)
+    store = held[0]
     if not store.is_active:
         raise CodeRefused("store", "closed")
-    ids = [code.pk for code in work.codes]
-    planned = set(
-        CodeVersion.objects.filter(code_id__in=ids, starts_at__gt=work.now, withdrawn_at=None)
-        .values_list("code_id", flat=True)
-        .distinct()
-    )
+    planned = planned_ids([code.pk for code in work.codes], now=work.now)
 
     def against(code: QRCode) -> str:
-        if code.state == CodeState.RETIRED:
-            return "retired"
-        if code.pk in planned:
-            # A planned change names the store of the day it was planned: it would move the code back.
-            return "planned"
-        return "already" if code.store_id == store.pk else ""
+        reason = against_moving(code, planned)
+        return reason or ("already" if code.store_id == store.pk else "")
 
     codes = work.fitting(against)
     before = _repoint(
@@ -219,6 +228,18 @@ def _to_store(work: _Work) -> Done:
         now=work.now,
     )
     return store.name, before
+
+
+def _held_stores(store_ids: Iterable[int]) -> list[Store]:
+    """The stores in scope, their rows held, so that none is closed meanwhile; after the codes, in the order of their ids."""
+    stores = Store.objects.visible("pk").filter(pk__in=set(store_ids)).order_by("pk")
+    return list(stores.select_for_update(no_key=True))
+
+
+def _held_terminals(terminal_ids: Iterable[int]) -> list[Terminal]:
+    """These terminals, their rows held, so that none moves to another store meanwhile; after the stores, by their ids."""
+    terminals = Terminal.objects.filter(pk__in=set(terminal_ids)).order_by("pk")
+    return list(terminals.select_for_update(no_key=True))
 
 
 def _repoint(
@@ -384,9 +405,10 @@ def _from_store(act: CodeAct, codes: Sequence[QRCode], actor: Actor, now: dateti
         .values_list("code_id")
         .annotate(last=Max("number"))
     )
-    open_stores = set(
-        Store.objects.visible("pk").filter(is_active=True).values_list("pk", flat=True)
-    )
+    was = [act.before[str(code.pk)] for code in codes]
+    open_stores = {
+        store.pk for store in _held_stores(before[0] for before in was) if store.is_active
+    }
     restored = [
         code
         for code in codes
@@ -395,7 +417,8 @@ def _from_store(act: CodeAct, codes: Sequence[QRCode], actor: Actor, now: dateti
         and act.before[str(code.pk)][0] in open_stores
     ]
     # A terminal that went to another store meanwhile is not taken back.
-    home = dict(Terminal.objects.values_list("pk", "store_id"))
+    terminals = _held_terminals(before[1] for before in was if before[1] is not None)
+    home = {terminal.pk: terminal.store_id for terminal in terminals}
     back: dict[int, tuple[int, int | None]] = {}
     for code in restored:
         store_id, terminal_id, _number = act.before[str(code.pk)]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from django.db import transaction
 
-from apps.core import audit
+from apps.core import audit, sql
 from apps.core.audit import Actor
 from apps.core.doors import make_doors, new_token
 from apps.qrcodes.batches import MOST_CODES, Flaw, Row, doubles, label_flaw
 from apps.qrcodes.models import (
     CodeBatch,
-    CodeFolder,
+    CodeState,
     CodeVersion,
     QRCode,
     Scenario,
@@ -24,10 +23,8 @@ from apps.qrcodes.models import (
 )
 from apps.qrcodes.selectors import batch_of, chosen_codes, names_taken, terms_in_force
 from apps.qrcodes.services.codes import CodeRefused, check_terms
+from apps.qrcodes.services.folders import folder_for
 from apps.qrcodes.terms import columns, plain, problems_of
-
-#: Rows of one INSERT.
-_ROWS: Final = 500
 
 
 class BatchRefused(ValueError):
@@ -60,10 +57,14 @@ def make_batch(
     actor: Actor,
     now: datetime,
     folder_id: int | None = None,
+    new_folder: str = "",
 ) -> CodeBatch:
     """Codes with their scenarios and first versions, active at once, all in one store. The same ``nonce`` again makes none.
 
-    A dozen statements for any number of rows. Raises BatchRefused, Store.DoesNotExist, ScenarioTemplate.DoesNotExist,
+    ``new_folder`` names a folder that is made with them; neither stays without the other. The store's row is held until all are
+    there: of two batches with the same names the second is refused. A dozen statements for any number of rows.
+
+    Raises BatchRefused (also for names that the store has), Store.DoesNotExist, ScenarioTemplate.DoesNotExist,
     CodeFolder.DoesNotExist, and CodeRefused for a closed store, no rows, more than ``MOST_CODES`` or an unknown kind.
     """
     made = CodeBatch(nonce=nonce, count=len(rows), made_at=now, made_by_id=actor.user_id)
@@ -72,64 +73,75 @@ def make_batch(
     batch: CodeBatch = CodeBatch.objects.select_for_update().get(nonce=nonce)
     if batch.codes.exists():
         return batch
+    folder = folder_for(folder_id=folder_id, new_folder=new_folder, actor=actor, now=now)
     _require(rows, now=now)
-    if folder_id is not None:
-        CodeFolder.objects.get(pk=folder_id)
     terms = [plain(row.terms) for row in rows]
-    scenarios = [
-        Scenario(
-            store_id=one.store_id,
-            kind=row.kind,
-            name=one.name,
-            name_en=one.name_en,
-            template_id=row.template_id,
-            created_at=now,
-        )
-        for row, one in zip(rows, terms, strict=True)
-    ]
-    Scenario.objects.bulk_create(scenarios, batch_size=_ROWS)
-    codes = [
-        QRCode(
-            scenario=scenario,
-            store_id=one.store_id,
-            token=new_token(),
-            amount_minor=one.amount_minor,
-            currency=one.currency,
-            valid_from=one.valid_from,
-            valid_until=one.valid_until,
-            created_at=now,
-            folder_id=folder_id,
-            labels=list(row.labels),
-            batch=batch,
-        )
-        for row, one, scenario in zip(rows, terms, scenarios, strict=True)
-    ]
-    QRCode.objects.bulk_create(codes, batch_size=_ROWS)
-    CodeVersion.objects.bulk_create(
+    merchant_id = batch.merchant_id
+    scenario_ids = sql.insert_many(
+        Scenario,
         [
-            CodeVersion(
-                code=code,
-                number=1,
-                starts_at=now,
-                made_at=now,
-                made_by_id=actor.user_id,
-                **columns(one),
-            )
-            for code, one in zip(codes, terms, strict=True)
+            {
+                "merchant_id": merchant_id,
+                "store_id": one.store_id,
+                "kind": row.kind,
+                "name": one.name,
+                "name_en": one.name_en,
+                "template_id": row.template_id,
+                "created_at": now,
+            }
+            for row, one in zip(rows, terms, strict=True)
         ],
-        batch_size=_ROWS,
+    )
+    tokens = [new_token() for _row in rows]
+    code_ids = sql.insert_many(
+        QRCode,
+        [
+            {
+                "merchant_id": merchant_id,
+                "scenario_id": scenario_id,
+                "store_id": one.store_id,
+                "token": token,
+                "amount_minor": one.amount_minor,
+                "currency": one.currency,
+                "valid_from": one.valid_from,
+                "valid_until": one.valid_until,
+                "state": CodeState.ACTIVE,
+                "state_reason": "",
+                "created_at": now,
+                "folder_id": None if folder is None else folder.pk,
+                "labels": row.labels,
+                "batch_id": batch.pk,
+            }
+            for row, one, scenario_id, token in zip(rows, terms, scenario_ids, tokens, strict=True)
+        ],
+    )
+    sql.insert_many(
+        CodeVersion,
+        [
+            {
+                "merchant_id": merchant_id,
+                "code_id": code_id,
+                "number": 1,
+                "starts_at": now,
+                "made_at": now,
+                "made_by_id": actor.user_id,
+                "reason": "",
+                **columns(one),
+            }
+            for code_id, one in zip(code_ids, terms, strict=True)
+        ],
     )
     make_doors(
         kind="qrcode",
-        merchant_id=batch.merchant_id,
-        tokens={code.pk: code.token for code in codes},
+        merchant_id=merchant_id,
+        tokens=dict(zip(code_ids, tokens, strict=True)),
     )
     audit.record_many(
         action="code.created",
         subject_kind="code",
         subjects=[
-            (code.pk, code.store_id, {"name": one.name, "kind": row.kind, "batch": batch.pk})
-            for code, row, one in zip(codes, rows, terms, strict=True)
+            (code_id, one.store_id, {"name": one.name, "kind": row.kind, "batch": batch.pk})
+            for code_id, row, one in zip(code_ids, rows, terms, strict=True)
         ],
         actor=actor,
         at=now,
@@ -153,7 +165,18 @@ def _require(rows: Sequence[Row], *, now: datetime) -> None:
         raise ScenarioTemplate.DoesNotExist
     if flaws := flaws_of(rows, now=now):
         raise BatchRefused(flaws)
-    check_terms(plain(rows[0].terms), now=now)
+    store, _terminal = check_terms(plain(rows[0].terms), now=now)
+    # Only now, with the store's row held: nobody else adds a name meanwhile.
+    if flaws := taken_flaws(rows, store_id=store.pk):
+        raise BatchRefused(flaws)
+
+
+def taken_flaws(rows: Sequence[Row], *, store_id: int) -> list[Flaw]:
+    """A flaw for each row whose name a code of the store has already."""
+    taken = names_taken([row.terms.name for row in rows], store_id=store_id)
+    return [
+        Flaw(row.line, "name", "exists", row.terms.name) for row in rows if row.terms.name in taken
+    ]
 
 
 def copy_codes(
@@ -164,6 +187,7 @@ def copy_codes(
     nonce: str,
     actor: Actor,
     now: datetime,
+    new_folder: str = "",
 ) -> tuple[CodeBatch, list[str]]:
     """New codes in a store with the names, terms and labels of these, and the names that were left out: the store has them already.
 
@@ -187,5 +211,7 @@ def copy_codes(
         if terms[code.pk].name not in taken
     ]
     left_out = [terms[code.pk].name for code in codes if terms[code.pk].name in taken]
-    made = make_batch(rows, nonce=nonce, folder_id=folder_id, actor=actor, now=now)
+    made = make_batch(
+        rows, nonce=nonce, folder_id=folder_id, new_folder=new_folder, actor=actor, now=now
+    )
     return made, left_out

@@ -139,13 +139,14 @@ def make_code(
 def check_terms(
     terms: CodeTerms, *, now: datetime, held: int | None = None
 ) -> tuple[Store, Terminal | None]:
-    """The store and terminal of sound terms, the terminal's row held. ``held``: the store that the code is in already.
+    """The store and terminal of sound terms, both rows held. ``held``: the store that the code is in already.
 
     Raises Store.DoesNotExist, Terminal.DoesNotExist, CodeRefused.
     """
     for problem in problems_of(terms, now=now):
         raise CodeRefused(problem.field, problem.reason)
-    store: Store = Store.objects.visible("pk").get(pk=terms.store_id)
+    # Its row is held, so that it is not closed meanwhile.
+    store: Store = Store.objects.visible("pk").select_for_update(no_key=True).get(pk=terms.store_id)
     if not store.is_active and store.pk != held:
         raise CodeRefused("store", "closed")
     if terms.terminal_id is None:

@@ -69,6 +69,25 @@ def folder_named(name: str, *, actor: Actor, now: datetime) -> CodeFolder:
     return folder
 
 
+def folder_for(
+    *, folder_id: int | None, new_folder: str, actor: Actor, now: datetime
+) -> CodeFolder | None:
+    """The folder that codes go into, its row held, so that nobody deletes it meanwhile: the one of ``new_folder``'s name, made where
+    there is none, else that of the id; None for none. Belongs into the caller's transaction, before any code is held.
+
+    Raises CodeFolder.DoesNotExist, and CodeRefused when there are too many.
+    """
+    if new_folder:
+        folder_id = folder_named(new_folder, actor=actor, now=now).pk
+    return None if folder_id is None else held_folder(folder_id)
+
+
+def held_folder(folder_id: int) -> CodeFolder:
+    """A folder into which codes may be put until the transaction ends: it can be neither deleted nor renamed. Raises DoesNotExist."""
+    folder: CodeFolder = CodeFolder.objects.select_for_update(no_key=True).get(pk=folder_id)
+    return folder
+
+
 @transaction.atomic
 def rename_folder(*, folder_id: int, name: str, actor: Actor, now: datetime) -> CodeFolder:
     """Call a folder otherwise. Raises CodeFolder.DoesNotExist, NameTaken, FolderShared."""
@@ -105,8 +124,7 @@ def file_code(
     """
     if reason := label_flaw(labels):
         raise CodeRefused("labels", reason)
-    folders = CodeFolder.objects.select_for_update(no_key=True)
-    folder = None if folder_id is None else folders.get(pk=folder_id)
+    folder = None if folder_id is None else held_folder(folder_id)
     code: QRCode = QRCode.objects.visible().select_for_update(no_key=True).get(pk=code_id)
     if code.folder_id == folder_id and code.labels == list(labels):
         return code

@@ -6,11 +6,9 @@ another goes on from there. Every code is proved to scan before it is drawn; one
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -37,8 +35,10 @@ from apps.qrcodes.artwork.fonts import require_printable
 from apps.qrcodes.batches import MOST_CODES
 from apps.qrcodes.models import ArtworkDesign, PrintFile, PrintJob, PrintState, QRCode
 from apps.qrcodes.proof import WouldNotScan, require_scannable
-from apps.qrcodes.selectors import link_of, look_of, placards_of
+from apps.qrcodes.selectors import look_of, placards_of
 from apps.qrcodes.services.codes import CodeRefused
+from apps.qrcodes.services.print_lists import LIST_NAME, listing
+from apps.qrcodes.services.print_room import make_room
 
 #: The due task that draws.
 DRAW: Final = "qrcodes.draw_prints"
@@ -54,6 +54,8 @@ KEPT: Final = timedelta(days=7)
 _SECONDS: Final = 5
 #: Print jobs of one merchant that may be drawn at once.
 MOST_RUNNING: Final = 5
+#: Languages that the list of files is headed in.
+SPOKEN: Final = ("zh-hans", "en")
 
 _UNFILED: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f\s]+')
 
@@ -76,8 +78,9 @@ def start_print(
     nonce: str,
     actor: Actor,
     now: datetime,
+    spoken: str = "zh-hans",
 ) -> PrintJob:
-    """Have codes drawn for a print shop, in this order; sent twice, it is one job.
+    """Have codes drawn for a print shop, in this order; sent twice, it is one job. ``spoken``: the language that its list is headed in.
 
     Raises ArtworkDesign.DoesNotExist, and CodeRefused for what cannot be printed so, no codes, too many, or too many jobs at once.
     """
@@ -86,6 +89,8 @@ def start_print(
         return found
     if wish.file not in FILES or wish.form not in FORMATS or wish.language not in LANGUAGES:
         raise CodeRefused("file", "unknown")
+    # One at a time a merchant, so that of several at once none is a sixth.
+    _merchant_held()
     if PrintJob.objects.filter(state=PrintState.RUNNING).count() >= MOST_RUNNING:
         raise CodeRefused("codes", "jobs")
     known = set(QRCode.objects.visible().filter(pk__in=code_ids).values_list("pk", flat=True))
@@ -102,6 +107,7 @@ def start_print(
         design_number=wish.design_id,
         design_changed_at=None if design is None else design.changed_at,
         language=wish.language,
+        spoken=spoken if spoken in SPOKEN else SPOKEN[0],
         code_ids=ordered,
         made_at=now,
         made_by_id=actor.user_id,
@@ -129,14 +135,25 @@ def start_print(
     return job
 
 
+def _merchant_held() -> None:
+    Merchant.objects.select_for_update(no_key=True).get(pk=current_merchant_id())
+
+
+def _held(job_id: int) -> PrintJob:
+    """A job whose state and files only this transaction changes. Raises PrintJob.DoesNotExist."""
+    job: PrintJob = PrintJob.objects.select_for_update(no_key=True).get(pk=job_id)
+    return job
+
+
 @transaction.atomic
 def cancel_print(*, job_id: int, actor: Actor, now: datetime) -> bool:
     """Draw no more and throw away what is drawn; False when it had ended already. Raises PrintJob.DoesNotExist."""
-    job: PrintJob = PrintJob.objects.select_for_update().get(pk=job_id)
+    job = _held(job_id)
     if job.state != PrintState.RUNNING:
         return False
-    _end(job, PrintState.CANCELLED, now=now)
     PrintFile.objects.filter(job=job).delete()
+    job.size = 0
+    _end(job, PrintState.CANCELLED, now=now)
     audit.record(
         action="print.cancelled", subject_kind="print", subject_id=job.pk, actor=actor, at=now
     )
@@ -146,7 +163,7 @@ def cancel_print(*, job_id: int, actor: Actor, now: datetime) -> bool:
 @transaction.atomic
 def delete_print(*, job_id: int, actor: Actor, now: datetime) -> None:
     """Throw a job away with its files before its week is over. Raises PrintJob.DoesNotExist."""
-    job: PrintJob = PrintJob.objects.select_for_update().get(pk=job_id)
+    job = _held(job_id)
     audit.record(
         action="print.deleted", subject_kind="print", subject_id=job.pk, actor=actor, at=now
     )
@@ -162,7 +179,7 @@ def forget_print(*, job_id: int) -> None:
 
 def _end(job: PrintJob, state: PrintState, *, now: datetime) -> None:
     job.state, job.ended_at = state, now
-    job.save(update_fields=["state", "ended_at"])
+    job.save(update_fields=["state", "ended_at", "size"])
 
 
 def draw_prints(*, job_id: int, now: datetime) -> datetime | None:
@@ -182,7 +199,7 @@ def draw_prints(*, job_id: int, now: datetime) -> datetime | None:
         if job.done >= len(job.code_ids):
             _finish(job, now=now)
             return None
-        _draw_next(job, look, merchant=merchant)
+        _draw_next(job, look, merchant=merchant, now=now)
         if time.monotonic() >= until:
             return now
 
@@ -199,50 +216,37 @@ def _look_of(job: PrintJob) -> Design:
 
 def _refuse(job: PrintJob, why: str, *, now: datetime) -> None:
     with transaction.atomic():
-        held = PrintJob.objects.select_for_update().get(pk=job.pk)
+        held = _held(job.pk)
         if held.state == PrintState.RUNNING:
-            held.problems = [{"code": None, "name": "", "why": why, "facts": {}}]
-            held.save(update_fields=["problems"])
-            _end(held, PrintState.REFUSED, now=now)
+            _give_up(held, why, now=now)
+
+
+def _give_up(held: PrintJob, why: str, *, now: datetime) -> None:
+    held.problems = [{"code": None, "name": "", "why": why, "facts": {}}]
+    held.save(update_fields=["problems"])
+    PrintFile.objects.filter(job=held).delete()
+    held.size = 0
+    _end(held, PrintState.REFUSED, now=now)
 
 
 def _finish(job: PrintJob, *, now: datetime) -> None:
     with transaction.atomic():
-        held = PrintJob.objects.select_for_update().get(pk=job.pk)
+        held = _held(job.pk)
         if held.state != PrintState.RUNNING:
             return
         names = dict(PrintFile.objects.filter(job=held).values_list("position", "name"))
         if names:
-            PrintFile(
-                job=held, position=len(held.code_ids), name="list.csv", content=_list(held, names)
-            ).save(force_insert=True)
+            content = listing(held, names, book=BOOK)
+            position = len(held.code_ids)
+            PrintFile(job=held, position=position, name=LIST_NAME, content=content).save(
+                force_insert=True
+            )
+            held.size += len(content)
         _end(held, PrintState.READY if names else PrintState.REFUSED, now=now)
+        make_room(newest=held)
 
 
-def _list(job: PrintJob, names: Mapping[int, str]) -> bytes:
-    """What lies in which file, for whoever checks the prints: UTF-8 with a mark, so that Excel reads it."""
-    undrawn = {one["code"] for one in job.problems}
-    codes = QRCode.objects.filter(pk__in=job.code_ids).select_related("scenario", "store")
-    by_id = {code.pk: code for code in codes}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(["no", "file", "store", "name", "name_en", "code", "link"])
-    for place, code_id in enumerate(job.code_ids):
-        code = by_id.get(code_id)
-        if code is None or code_id in undrawn:
-            continue
-        name = names.get(place - place % BOOK if job.file == "book" else place, "")
-        words = (code.store.name, code.scenario.name, code.scenario.name_en)
-        writer.writerow([place + 1, name, *map(_cell, words), code.token, link_of(code)])
-    return out.getvalue().encode("utf-8-sig")
-
-
-def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") else text
-
-
-def _draw_next(job: PrintJob, look: Design, *, merchant: Merchant) -> None:
+def _draw_next(job: PrintJob, look: Design, *, merchant: Merchant, now: datetime) -> None:
     """Draw the next file, and keep it together with how far the job is."""
     size = BOOK if job.file == "book" else 1
     first = job.done
@@ -262,9 +266,13 @@ def _draw_next(job: PrintJob, look: Design, *, merchant: Merchant) -> None:
             fit.append((code, placard))
     content = _content(job, [placard for _code, placard in fit], look)
     with transaction.atomic():
-        held = PrintJob.objects.select_for_update().get(pk=job.pk)
+        held = _held(job.pk)
         # Another worker drew this file, or somebody cancelled: what is kept stays as it is.
         if held.state != PrintState.RUNNING or held.done != first:
+            return
+        held.size += len(content)
+        if not make_room(newest=held):
+            _give_up(held, "too_large", now=now)
             return
         if content:
             PrintFile(job=held, position=first, name=_name(held, fit, first), content=content).save(
@@ -272,7 +280,7 @@ def _draw_next(job: PrintJob, look: Design, *, merchant: Merchant) -> None:
             )
         held.problems = [*held.problems, *problems]
         held.done = first + len(ids)
-        held.save(update_fields=["problems", "done"])
+        held.save(update_fields=["problems", "done", "size"])
 
 
 def _problem_of(placard: Placard, job: PrintJob, look: Design) -> dict[str, Any]:

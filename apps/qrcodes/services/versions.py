@@ -122,7 +122,7 @@ def apply_version(*, code_id: int, now: datetime) -> datetime | None:
 def assign_terminal(
     *, code_id: int, terminal_id: int | None, actor: Actor, now: datetime
 ) -> QRCode:
-    """Let a code belong to a terminal of its store, or (None) to none: its later payments carry it.
+    """Let a code belong to a terminal of its store, or (None) to none: its later payments carry it, planned changes too.
 
     Does nothing when it already is so. Raises QRCode.DoesNotExist, Terminal.DoesNotExist, CodeRefused (another store's
     terminal, or one that is switched off), CodeRetired.
@@ -144,6 +144,7 @@ def assign_terminal(
     version = _append(
         code, last, replace(holds, terminal_id=terminal_id), starts_at=now, actor=actor, now=now
     )
+    _carry_over(code, version, was=holds.terminal_id, actor=actor, now=now)
     _follow(code, version)
     audit.record(
         action="code.assigned" if terminal else "code.unassigned",
@@ -155,6 +156,28 @@ def assign_terminal(
         data={"terminal_id": terminal_id, "terminal": terminal.name if terminal else ""},
     )
     return code
+
+
+def _carry_over(
+    code: QRCode, version: CodeVersion, *, was: int | None, actor: Actor, now: datetime
+) -> None:
+    """Let planned changes of the same store that named the terminal before name the new one: they were not about terminals."""
+    last = version
+    for planned in scheduled_versions(code_id=code.pk, now=now):
+        if planned.store_id != version.store_id or planned.terminal_id != was:
+            continue
+        planned.withdrawn_at = now
+        planned.save(update_fields=["withdrawn_at"])
+        terms = replace(terms_of(planned), terminal_id=version.terminal_id)
+        last = _append(
+            code,
+            last,
+            terms,
+            starts_at=planned.starts_at,
+            actor=actor,
+            now=now,
+            reason=planned.reason,
+        )
 
 
 def _append(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -15,15 +16,23 @@ from django.urls import reverse
 from apps.core.models import AuditEvent
 from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Merchant, Role, Store
-from apps.merchants.services import add_terminal
+from apps.merchants.services import add_terminal, set_store_active
 from apps.merchants.tests.teams import ACTOR, NOW, make_member, make_merchant, make_store
 from apps.qrcodes.batches import Row
 from apps.qrcodes.models import ActKind, CodeAct, CodeFolder, CodeState, CodeVersion, QRCode
-from apps.qrcodes.selectors import count_folders, get_act, list_acts, list_labels, version_in_force
+from apps.qrcodes.selectors import (
+    count_folders,
+    get_act,
+    list_acts,
+    list_labels,
+    still_undoable,
+    version_in_force,
+)
 from apps.qrcodes.services import (
     CannotUndo,
     CodeRefused,
     NameTaken,
+    NothingToUndo,
     Wish,
     act_on_codes,
     assign_terminal,
@@ -53,7 +62,7 @@ def place() -> Iterator[tuple[Merchant, Store, list[int]]]:
 
 def _codes(store: Store, count: int) -> list[int]:
     rows = [
-        Row(number, CodeTerms(store_id=store.pk, name=f"{store.pk}/{number}"), kind="table")
+        Row(number, CodeTerms(store_id=store.pk, name=f"{store.pk}/{count}/{number}"), kind="table")
         for number in range(1, count + 1)
     ]
     batch = make_batch(rows, nonce=f"codes-{store.pk}-{count}", actor=ACTOR, now=NOW)
@@ -325,3 +334,127 @@ class TestPages:
         assert self._post(client, merchant, kind="pause", code=ids[:1]).status_code == 403
         prints = reverse("qrcodes:print_create", args=[merchant.slug])
         assert client.post(prints, {"code": ids[:1]}).status_code == 200
+
+    def test_confirmation_and_result_name_who_is_left_out_and_why(
+        self, shop: tuple[Client, Merchant, list[int]]
+    ) -> None:
+        client, merchant, ids = shop
+        with enter_scope(Scope(merchant.pk)):
+            _act(ids[:25], ActKind.PAUSE, "before")
+            retire_code(code_id=ids[25], actor=ACTOR, now=NOW)
+        confirm = self._post(client, merchant, kind="pause", code=ids)
+        page = confirm.content.decode()
+        assert "25 were so already." in page
+        assert "1 is retired, which is final." in page
+        first, second = confirm.context["left_out"]
+        assert ([code.pk for code in first.codes], first.more) == (ids[:20], 5)
+        assert (list(second.codes), second.more) == ([], 1)
+        done = self._post(
+            client, merchant, kind="pause", ids=confirm.context["ids"], nonce="n", sure="1"
+        )
+        detail = client.get(done["Location"])
+        told = detail.context["left_out"]
+        assert [(line.words, len(line.codes), line.more) for line in told] == [
+            ("25 were so already.", 20, 5),
+            ("1 is retired, which is final.", 0, 0),
+        ]
+        assert detail.context["act"].left_out == {"already": 25, "retired": 1}
+        assert detail.context["act"].count == 4
+
+    def test_retiring_all_that_the_list_shows_says_by_which_filters(
+        self, shop: tuple[Client, Merchant, list[int]]
+    ) -> None:
+        client, merchant, _ids = shop
+        confirm = self._post(
+            client, merchant, kind="retire", all="1", code_kind="table", state="active"
+        )
+        page = confirm.content.decode()
+        assert confirm.context["count"] == 30
+        assert "30 codes" in page
+        assert [(label, said) for _name, _value, label, said in confirm.context["filters"][1:]] == [
+            ("Where it hangs", "Table"),
+            ("State", "Active"),
+        ]
+        assert "Where it hangs: Table" in page
+        bare = self._post(client, merchant, kind="retire", all="1")
+        assert "without a filter" in bare.content.decode()
+        ticked = self._post(client, merchant, kind="retire", code=_ids[:1])
+        assert ticked.context["filters"] == []
+
+    def test_the_list_says_what_of_each_act_can_still_be_undone(
+        self, shop: tuple[Client, Merchant, list[int]]
+    ) -> None:
+        client, merchant, ids = shop
+        with enter_scope(Scope(merchant.pk)):
+            _act(ids[:3], ActKind.LABEL, "1", labels=("夏",))
+            _act(ids[:2], ActKind.UNLABEL, "2", labels=("夏",))
+            _act(ids[:2], ActKind.RESUME, "3")
+            _act(ids[:2], ActKind.PAUSE, "4")
+            _undo(_act(ids[:1], ActKind.LABEL, "5", labels=("冬",)))
+            _act(ids[28:], ActKind.RETIRE, "6")
+            file_code(code_id=ids[2], folder_id=None, labels=("x",), actor=ACTOR, now=LATER)
+        page = client.get(reverse("qrcodes:act_list", args=[merchant.slug]))
+        assert [row["state"] for row in page.context["rows"]] == [
+            "Final",
+            "Undone",
+            "Can be undone",
+            "Nothing was changed",
+            "Can be undone",
+            "All changed since",
+        ]
+        act = page.context["rows"][-1]["act"]
+        detail = client.get(reverse("qrcodes:act_detail", args=[merchant.slug, act.pk]))
+        assert "nothing of this act can be undone any more" in detail.content.decode()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_can_still_be_undone_is_what_undoing_restores(place: Place, seed: int) -> None:
+    """Random acts upon acts: the one statement says of each what undoing it does, code by code."""
+    merchant, store, _ids = place
+    lot = random.Random(seed)
+    ids = _codes(store, 8)
+    stores = [store.pk, make_store(merchant).pk]
+    folders = [
+        None,
+        folder_named("a", actor=ACTOR, now=NOW).pk,
+        folder_named("b", actor=ACTOR, now=NOW).pk,
+    ]
+    acts: list[CodeAct] = []
+    for number in range(14):
+        now = LATER + timedelta(minutes=number)
+        wish = lot.choice(
+            [
+                Wish(kind=ActKind.LABEL, labels=tuple(lot.sample(["夏", "冬", "vip"], 2))),
+                Wish(kind=ActKind.UNLABEL, labels=(lot.choice(["夏", "冬"]),)),
+                Wish(kind=ActKind.FOLDER, folder_id=lot.choice(folders)),
+                Wish(kind=ActKind.STORE, store_id=lot.choice(stores)),
+                Wish(kind=ActKind.PAUSE),
+                Wish(kind=ActKind.RESUME),
+            ]
+        )
+        acts.append(act_on_codes(lot.sample(ids, 4), wish, nonce=f"{number}", actor=ACTOR, now=now))
+    retire_code(code_id=ids[0], actor=ACTOR, now=LATER)
+    if seed % 3 == 0:
+        delete_folder(folder_id=folders[1] or 0, actor=ACTOR, now=LATER)
+    if seed % 3 == 1:
+        set_store_active(store_id=stores[1], active=False, actor=ACTOR, now=LATER)
+    told = still_undoable(acts)
+    assert still_undoable([]) == {}
+    for act in acts:
+        restored = 0
+        with transaction.atomic():
+            try:
+                undone = undo_act(act_id=act.pk, actor=ACTOR, now=LATER + timedelta(hours=1))
+                restored = undone.count - undone.kept
+            except (CannotUndo, NothingToUndo):
+                pass
+            transaction.set_rollback(True)
+        assert told.get(act.pk, 0) == restored, (act.kind, act.before)
+
+
+def test_with_codes_out_of_reach_an_act_is_not_called_undoable(place: Place) -> None:
+    merchant, store, ids = place
+    act = _act([*ids, *_codes(make_store(merchant), 1)], ActKind.LABEL, labels=("夏",))
+    assert still_undoable([act]) == {act.pk: 4}
+    with enter_scope(Scope(merchant.pk, frozenset({store.pk}))):
+        assert still_undoable([act]) == {}

@@ -20,6 +20,9 @@ from apps.core.models import AuditEvent
 from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Merchant, Role, Store
 from apps.merchants.tests.teams import ACTOR, NOW, make_member, make_merchant, make_store
+from apps.qrcodes.artwork import Placard, TextTooLong
+from apps.qrcodes.artwork.fonts import missing_glyphs
+from apps.qrcodes.artwork.placard import caption
 from apps.qrcodes.batches import (
     MOST_CODES,
     FileRefused,
@@ -29,10 +32,10 @@ from apps.qrcodes.batches import (
     read_numbers,
     read_table,
 )
-from apps.qrcodes.forms.bulk import called
+from apps.qrcodes.forms.batches import called
 from apps.qrcodes.models import CodeBatch, CodeVersion, QRCode, Scenario
 from apps.qrcodes.scenarios import HOUSE
-from apps.qrcodes.selectors import version_in_force
+from apps.qrcodes.selectors import print_flaws, trial_placards, version_in_force
 from apps.qrcodes.services import (
     BatchRefused,
     CodeRefused,
@@ -438,3 +441,49 @@ class TestPages:
         merchant, _owner, store = make_merchant()
         english.force_login(make_member(merchant, Role.CASHIER).user)
         assert _post(english, merchant, **_given(store)).status_code == 403
+
+
+@pytest.mark.django_db
+@given(
+    st.lists(
+        st.tuples(
+            st.text(alphabet="桌号露台 A1-中😀é\u0301\u200b\ufe0f", max_size=60),
+            st.text(alphabet="Table 12-é\u0301", max_size=60),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from(["中山路店", "店" * 30, "s" * 60]),
+)
+def test_names_are_refused_as_their_placards_would_be_one_by_one(
+    names: list[tuple[str, str]], store_name: str
+) -> None:
+    with enter_scope(Scope(1)):
+        merchant = Merchant(name="晨光咖啡", name_en="Morning Coffee", slug="x")
+        store = Store(name=store_name, name_en="Zhongshan Road")
+        rows = [
+            Row(line, CodeTerms(store_id=1, name=name, name_en=name_en), kind="table")
+            for line, (name, name_en) in enumerate(names, start=1)
+        ]
+        found = {
+            (flaw.line, flaw.field, flaw.reason)
+            for flaw in print_flaws(rows, store=store, merchant=merchant)
+        }
+        expected: set[tuple[int, str, str]] = set()
+        for line, (name, name_en) in enumerate(names, start=1):
+            texts = (("name", name), ("name_en", name_en))
+            missing = {
+                (line, field, "unprintable") for field, text in texts if missing_glyphs(text)
+            }
+            expected |= missing
+            placards = trial_placards(store=store, merchant=merchant, name=name, name_en=name_en)
+            if not missing and any(_too_long(placard) for placard in placards):
+                expected.add((line, "name", "too_long_to_print"))
+    assert found == expected
+
+
+def _too_long(placard: Placard) -> bool:
+    try:
+        caption(placard)
+    except TextTooLong:
+        return True
+    return False

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.translation import override
 
 from apps.core.models import Due
 from apps.core.tenancy import Scope, enter_scope
@@ -20,11 +22,13 @@ from apps.merchants.models import Merchant, Role, Store
 from apps.merchants.tests.teams import ACTOR, NOW, make_member, make_merchant, make_store
 from apps.qrcodes.artwork import FORMATS, PLAIN
 from apps.qrcodes.batches import Row
+from apps.qrcodes.bulkwords import undrawn
 from apps.qrcodes.models import PrintFile, PrintJob, PrintState, QRCode
-from apps.qrcodes.selectors import get_print, link_of, list_prints
+from apps.qrcodes.selectors import get_print, link_of, list_prints, used_bytes
 from apps.qrcodes.services import (
     DRAW,
     FORGET,
+    MOST_KEPT,
     CodeRefused,
     PrintWish,
     cancel_print,
@@ -37,6 +41,7 @@ from apps.qrcodes.services import (
     start_print,
 )
 from apps.qrcodes.services import prints as service
+from apps.qrcodes.services.print_lists import LIST_NAME
 from apps.qrcodes.terms import CodeTerms
 from apps.qrcodes.tests.artwork_judge import decode, rasterise_pdf
 
@@ -100,9 +105,127 @@ def test_each_file_holds_its_own_code_under_a_name_that_says_it(
     assert files[1][0].startswith("0002_中山路店_VIP-包间_A6-105x148mm_")
     name, listing = files[3]
     rows = list(csv.DictReader(io.StringIO(listing.decode("utf-8-sig"))))
-    assert name == "list.csv"
-    assert [row["link"] for row in rows] == [link_of(codes[code_id]) for code_id in ids]
-    assert [row["file"] for row in rows] == [file for file, _content in files[:3]]
+    assert name == LIST_NAME
+    assert [row["链接"] for row in rows] == [link_of(codes[code_id]) for code_id in ids]
+    assert [row["文件"] for row in rows] == [file for file, _content in files[:3]]
+
+
+@pytest.mark.parametrize(
+    ("spoken", "heading"),
+    [
+        ("zh-hans", ["序号", "文件", "门店", "名称", "英文名称", "收款码编号", "链接"]),
+        ("en", ["No.", "File", "Store", "Name", "English name", "Code number", "Link"]),
+        ("xx", ["序号", "文件", "门店", "名称", "英文名称", "收款码编号", "链接"]),
+    ],
+)
+def test_the_list_is_headed_in_the_language_of_whoever_asked(
+    place: Place, spoken: str, heading: list[str]
+) -> None:
+    _merchant, store = place
+    wish = PrintWish(file="svg", form="A6", language="both")
+    ids = _codes(store, "=1+1")
+    job = start_print(ids, wish, nonce="n", actor=ACTOR, now=NOW, spoken=spoken)
+    *_drawings, (name, content) = files_of(_drawn(job))
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+    assert name == LIST_NAME
+    assert rows[0] == heading
+    assert rows[1][3] == "'=1+1"
+
+
+class TestRoom:
+    """What is kept of a merchant's files has a ceiling; the oldest go first."""
+
+    def _finished(self, size: int, *, ids: list[int], nonce: str) -> PrintJob:
+        """A job that was drawn, with one file of so many bytes."""
+        wish = PrintWish(file="svg", form="A6", language="en")
+        job = start_print(ids, wish, nonce=nonce, actor=ACTOR, now=NOW)
+        PrintFile(job=job, position=0, name="a.svg", content=b"x" * size).save()
+        PrintJob.objects.filter(pk=job.pk).update(state=PrintState.READY, size=size, done=1)
+        return PrintJob.objects.get(pk=job.pk)
+
+    def _states(self) -> list[str]:
+        return list(PrintJob.objects.order_by("pk").values_list("state", flat=True))
+
+    def test_the_oldest_files_go_when_there_are_too_many_bytes(
+        self, place: Place, settings: Any
+    ) -> None:
+        ids = _codes(place[1], "a")
+        settings.PRINT_KEPT_BYTES = 60_000
+        old = [self._finished(20_000, ids=ids, nonce=f"{number}") for number in range(3)]
+        new = _drawn(_start(ids, file="svg"))
+        assert new.state == PrintState.READY
+        assert new.size == sum(len(content) for _name, content in files_of(new))
+        assert self._states() == ["gone", "ready", "ready", "ready"]
+        kept = PrintFile.objects.values_list("job_id", flat=True).distinct()
+        assert set(kept) == {old[1].pk, old[2].pk, new.pk}
+        assert used_bytes() == sum(len(file.content) for file in PrintFile.objects.all()) <= 60_000
+
+    def test_the_oldest_files_go_when_there_are_too_many_jobs(self, place: Place) -> None:
+        ids = _codes(place[1], "a")
+        for number in range(MOST_KEPT):
+            self._finished(1, ids=ids, nonce=f"{number}")
+        _drawn(_start(ids, file="svg"))
+        assert self._states() == ["gone", *["ready"] * MOST_KEPT]
+
+    def test_a_job_that_is_too_large_by_itself_is_refused_and_costs_no_other(
+        self, place: Place, settings: Any
+    ) -> None:
+        ids = _codes(place[1], "a", "b")
+        old = self._finished(100, ids=ids, nonce="old")
+        settings.PRINT_KEPT_BYTES = 1_000
+        job = _drawn(_start(ids, file="svg"))
+        assert (job.state, job.size) == (PrintState.REFUSED, 0)
+        assert [one["why"] for one in job.problems] == ["too_large"]
+        with override("en"):
+            assert undrawn(job)[0]["words"].startswith("The files would take more than 0 MB")
+        assert list(PrintFile.objects.values_list("job_id", flat=True)) == [old.pk]
+
+    def test_what_is_being_drawn_counts_and_is_let_alone(self, place: Place, settings: Any) -> None:
+        ids = _codes(place[1], "a")
+        drawing = self._finished(50_000, ids=ids, nonce="drawing")
+        PrintJob.objects.filter(pk=drawing.pk).update(state=PrintState.RUNNING)
+        settings.PRINT_KEPT_BYTES = 50_500
+        job = _drawn(_start(ids, file="svg"))
+        assert job.state == PrintState.REFUSED
+        assert PrintFile.objects.filter(job=drawing).exists()
+
+    def test_it_costs_the_same_statements_whatever_is_kept(self, place: Place) -> None:
+        ids = _codes(place[1], "a")
+        counts = []
+        for many in (0, 15):
+            for number in range(many):
+                self._finished(1, ids=ids, nonce=f"{number}")
+            job = _start(ids, file="svg", language="zh-hans" if many else "en")
+            with CaptureQueriesContext(connection) as asked:
+                _drawn(job)
+            counts.append(len(asked))
+        assert counts[0] == counts[1]
+
+    def test_another_merchants_files_do_not_count(self, settings: Any) -> None:
+        settings.PRINT_KEPT_BYTES = 50_500
+        one, _owner, theirs = make_merchant()
+        other, _owner, ours = make_merchant()
+        with enter_scope(Scope(one.pk)):
+            self._finished(50_000, ids=_codes(theirs, "a"), nonce="theirs")
+        with enter_scope(Scope(other.pk)):
+            assert _drawn(_start(_codes(ours, "a"), file="svg")).state == PrintState.READY
+        with enter_scope(Scope(one.pk)):
+            assert self._states() == ["ready"]
+
+    def test_the_pages_say_so(self, client: Client) -> None:
+        merchant, owner, store = make_merchant()
+        with enter_scope(Scope(merchant.pk)):
+            job = self._finished(1_500_000, ids=_codes(store, "a"), nonce="n")
+        client.defaults["HTTP_ACCEPT_LANGUAGE"] = "en"
+        client.force_login(owner)
+        listed = client.get(reverse("qrcodes:print_list", args=[merchant.slug])).content.decode()
+        assert "The newest 20 jobs and 500 MB are kept; older files go first. Now: 2 MB." in listed
+        with enter_scope(Scope(merchant.pk)):
+            PrintJob.objects.filter(pk=job.pk).update(state=PrintState.GONE, size=0)
+        page = client.get(reverse("qrcodes:print_detail", args=[merchant.slug, job.pk]))
+        assert "The files made room for newer ones" in page.content.decode()
+        zip_url = reverse("qrcodes:print_download", args=[merchant.slug, job.pk])
+        assert client.get(zip_url).status_code == 302
 
 
 @pytest.mark.parametrize("form", sorted(FORMATS))
@@ -132,7 +255,7 @@ def test_a_worker_that_dies_loses_no_file_and_draws_none_twice(
     stale = PrintJob.objects.get(pk=job.pk)
     stale.done = 0
     merchant = Merchant.objects.get(pk=job.merchant_id)
-    service._draw_next(stale, PLAIN, merchant=merchant)
+    service._draw_next(stale, PLAIN, merchant=merchant, now=NOW)
     assert PrintFile.objects.get(job=job) == first
     job = _drawn(job)
     assert list(job.files.order_by("position").values_list("position", flat=True)) == [0, 1, 2, 3]
@@ -259,7 +382,9 @@ class TestPages:
             "0001_中山路店_桌号-1",
             "0002_中山路店_桌号-2",
         ]
-        assert names[2] == "list.csv"
+        assert names[2] == LIST_NAME
+        rows = archive.read(archive.namelist()[2]).decode("utf-8-sig")
+        assert rows.startswith("No.,File,Store,")
         assert client.get(reverse("qrcodes:print_list", args=[merchant.slug])).status_code == 200
         client.post(reverse("qrcodes:print_delete", args=[merchant.slug, job_id]))
         assert client.get(done["Location"]).status_code == 404

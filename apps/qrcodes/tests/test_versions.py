@@ -15,10 +15,11 @@ from apps.core.models import AuditEvent, Due
 from apps.core.money import MAX_AMOUNT_MINOR
 from apps.core.tenancy import Scope, enter_scope
 from apps.merchants.models import Merchant, Store, Terminal
-from apps.merchants.services import set_store_active
+from apps.merchants.services import add_terminal, set_store_active
 from apps.merchants.tests.teams import ACTOR, NOW, make_merchant, make_store
 from apps.qrcodes.models import CodeVersion, QRCode
 from apps.qrcodes.selectors import (
+    has_plans_elsewhere,
     opening,
     scheduled_versions,
     usable,
@@ -31,6 +32,8 @@ from apps.qrcodes.services import (
     CodeRefused,
     CodeRetired,
     NothingChanged,
+    apply_version,
+    assign_terminal,
     check_terms,
     make_code,
     retire_code,
@@ -181,6 +184,44 @@ class TestPlanned:
             with enter_scope(Scope(merchant.pk)):
                 row = QRCode.objects.select_related("scenario").get(pk=code.pk)
                 assert row.scenario.name == f"桌号 {hours}"
+
+    def test_a_planned_change_takes_the_terminal_that_the_code_has_by_then(self) -> None:
+        merchant, _, store = make_merchant()
+        with enter_scope(Scope(merchant.pk)):
+            code = make(store)
+            old, new = (
+                add_terminal(store_id=store.pk, name=name, actor=ACTOR, now=NOW)
+                for name in ("旧", "新")
+            )
+            assign_terminal(code_id=code.pk, terminal_id=old.pk, actor=ACTOR, now=NOW)
+            later = NOW + 3 * HOUR
+            revise(code, expected=2, starts_at=later, name="夏", terminal_id=old.pk)
+            assign_terminal(code_id=code.pk, terminal_id=new.pk, actor=ACTOR, now=NOW + HOUR)
+            begun = version_in_force(code_id=code.pk, now=later)
+            assert (begun.name, begun.terminal_id, begun.starts_at) == ("夏", new.pk, later)
+            apply_version(code_id=code.pk, now=later)
+            assert QRCode.objects.get(pk=code.pk).terminal_id == new.pk
+            assert [one.number for one in versions_of(code)] == [5, 4, 3, 2, 1]
+            assert versions_of(code)[2].withdrawn_at == NOW + HOUR
+
+    def test_a_plan_of_another_store_keeps_what_it_says(self) -> None:
+        merchant, _, store = make_merchant()
+        other = make_store(merchant)
+        with enter_scope(Scope(merchant.pk)):
+            code = make(store)
+            terminal = add_terminal(store_id=store.pk, name="台", actor=ACTOR, now=NOW)
+            later = NOW + 3 * HOUR
+            revise(code, expected=1, starts_at=later, store_id=other.pk)
+            assign_terminal(code_id=code.pk, terminal_id=terminal.pk, actor=ACTOR, now=NOW)
+            begun = version_in_force(code_id=code.pk, now=later)
+            assert (begun.store_id, begun.terminal_id, begun.number) == (other.pk, None, 2)
+            # The code goes elsewhere now, and is planned to come back to the terminal's store.
+            revise(code, expected=3, starts_at=later + HOUR, terminal_id=terminal.pk)
+            assert has_plans_elsewhere(terminal_id=terminal.pk, store_id=other.pk, now=NOW)
+            assert not has_plans_elsewhere(terminal_id=terminal.pk, store_id=store.pk, now=NOW)
+            assert not has_plans_elsewhere(
+                terminal_id=terminal.pk, store_id=other.pk, now=later + 2 * HOUR
+            )
 
     def test_a_withdrawn_one_never_begins(self) -> None:
         merchant, _, store = make_merchant()

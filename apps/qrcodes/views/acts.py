@@ -17,24 +17,30 @@ from apps.core.doors import new_token
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.models import Store
 from apps.merchants.selectors import list_stores
-from apps.qrcodes.batches import MOST_CODES
-from apps.qrcodes.bulkwords import (
+from apps.qrcodes.actwords import (
     ACTS,
+    MOST_LEFT_SHOWN,
+    act_state,
     done_sentence,
     is_final,
-    left_out_sentences,
-    refused_sentence,
+    left_out,
+    to_be_left_out,
 )
-from apps.qrcodes.forms import FilingForm
-from apps.qrcodes.forms.bulk import CodeActForm, FolderForm, cast_kind
+from apps.qrcodes.batches import MOST_CODES
+from apps.qrcodes.bulkwords import refused_sentence
+from apps.qrcodes.forms import CodeActForm, FilingForm, FolderForm
+from apps.qrcodes.forms.acts import cast_kind
 from apps.qrcodes.models import ActKind, CodeAct, CodeFolder
 from apps.qrcodes.selectors import (
     chosen_codes,
     count_folders,
     get_act,
     get_folder,
+    left_codes,
     list_acts,
     list_folders,
+    still_undoable,
+    sure_to_stay,
 )
 from apps.qrcodes.services import (
     CannotUndo,
@@ -45,13 +51,12 @@ from apps.qrcodes.services import (
     act_on_codes,
     delete_folder,
     file_code,
-    folder_named,
     rename_folder,
     undo_act,
 )
 from apps.qrcodes.views.bulk import choose_copies
 from apps.qrcodes.views.frame import code_or_404
-from apps.qrcodes.views.lists import chosen_ids
+from apps.qrcodes.views.lists import chosen_filters, chosen_ids
 from apps.qrcodes.views.prints import choose_prints
 
 _SHARED = gettext_lazy(
@@ -98,6 +103,8 @@ def act_create(request: MerchantRequest) -> HttpResponse:
             return done
     codes = chosen_codes(ids)
     context: dict[str, Any] = {
+        "left_out": to_be_left_out(sure_to_stay(codes, kind, now=clock.now())),
+        "filters": chosen_filters(request),
         "kind": kind,
         "words": ACTS[kind],
         "final": kind == ActKind.RETIRE,
@@ -114,18 +121,13 @@ def act_create(request: MerchantRequest) -> HttpResponse:
 
 def _do(request: MerchantRequest, form: CodeActForm, ids: list[int]) -> HttpResponse | None:
     """Do it; None where the form must be shown again."""
-    given = form.cleaned_data
-    now = clock.now()
     try:
-        folder_id = given.get("folder")
-        if given.get("new_folder"):
-            folder_id = folder_named(given["new_folder"], actor=request.actor(), now=now).pk
         act = act_on_codes(
             ids,
-            form.wish(folder_id=folder_id),
+            form.wish(),
             nonce=request.POST.get("nonce", "")[:40] or new_token(20),
             actor=request.actor(),
-            now=now,
+            now=clock.now(),
         )
     except CodeRefused as refused:
         field = refused.field if refused.field in form.fields else None
@@ -148,9 +150,16 @@ def _act_or_404(request: MerchantRequest, act_id: int) -> CodeAct:
 @require_safe
 def act_list(request: MerchantRequest) -> HttpResponse:
     """What was done to many codes at once, the last first."""
+    acts = list_acts(member_id=request.member.pk)
+    still = still_undoable(acts)
     rows = [
-        {"act": act, "done": done_sentence(act), "words": ACTS[act.kind], "final": is_final(act)}
-        for act in list_acts(member_id=request.member.pk)
+        {
+            "act": act,
+            "done": done_sentence(act),
+            "words": ACTS[act.kind],
+            "state": act_state(act, still.get(act.pk, 0)),
+        }
+        for act in acts
     ]
     return render(request, "qrcodes/act_list.html", {"rows": rows})
 
@@ -165,7 +174,8 @@ def act_detail(request: MerchantRequest, act_id: int) -> HttpResponse:
         "act": act,
         "words": ACTS[act.kind],
         "done": done_sentence(act),
-        "left_out": left_out_sentences(act),
+        "left_out": left_out(act, left_codes(act, most=MOST_LEFT_SHOWN)),
+        "still": still_undoable([act]).get(act.pk, 0),
         "final": is_final(act),
         "codes": codes[:SHOWN],
         "more": max(0, len(codes) - SHOWN),

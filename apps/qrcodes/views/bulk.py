@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -24,8 +23,9 @@ from apps.merchants.models import Store
 from apps.merchants.selectors import list_stores
 from apps.qrcodes.batches import MOST_BYTES, MOST_CODES, MOST_FLAWS, FileRefused
 from apps.qrcodes.bulkwords import field_name, file_sentence, flaw_sentence, refused_sentence
-from apps.qrcodes.forms.bulk import BatchForm, CopyForm, example_rows, heading_of, initial_patterns
-from apps.qrcodes.models import CodeBatch, CodeFolder, CodeVersion
+from apps.qrcodes.forms import BatchForm, CopyForm
+from apps.qrcodes.forms.batches import example_rows, heading_of, initial_patterns
+from apps.qrcodes.models import CodeBatch, CodeFolder, CodeVersion, ScenarioTemplate
 from apps.qrcodes.scenarios import HOUSE, own
 from apps.qrcodes.selectors import (
     batch_of,
@@ -34,7 +34,7 @@ from apps.qrcodes.selectors import (
     list_templates,
     version_in_force,
 )
-from apps.qrcodes.services import BatchRefused, CodeRefused, copy_codes, folder_named, make_batch
+from apps.qrcodes.services import BatchRefused, CodeRefused, copy_codes, make_batch
 from apps.qrcodes.terms import CodeTerms, columns, terms_from, terms_of
 from apps.qrcodes.views.lists import chosen_ids
 from apps.qrcodes.views.making import chosen_template
@@ -159,25 +159,23 @@ def _preview(form: BatchForm, stores: Any) -> dict[str, Any]:
 def _make(request: MerchantRequest, form: BatchForm) -> HttpResponse | None:
     """Make them; None where the form must be shown again."""
     given = form.cleaned_data
-    now = clock.now()
     try:
-        # A new folder goes with its codes: neither stays without the other.
-        with transaction.atomic():
-            folder_id = given["folder"]
-            if given["new_folder"]:
-                folder_id = folder_named(given["new_folder"], actor=request.actor(), now=now).pk
-            batch = make_batch(
-                form.rows,
-                nonce=given["nonce"],
-                folder_id=folder_id,
-                actor=request.actor(),
-                now=now,
-            )
+        batch = make_batch(
+            form.rows,
+            nonce=given["nonce"],
+            folder_id=given["folder"],
+            new_folder=given["new_folder"],
+            actor=request.actor(),
+            now=clock.now(),
+        )
     except BatchRefused as refused:
         form.flaws += refused.flaws
         return None
     except CodeRefused as refused:
         form.add_error(None, refused_sentence(refused.field, refused.reason))
+        return None
+    except (Store.DoesNotExist, CodeFolder.DoesNotExist, ScenarioTemplate.DoesNotExist):
+        form.add_error(None, _("This is not there any more. Choose again."))
         return None
     return _to_batch(request, batch)
 
@@ -259,20 +257,16 @@ def _copy(
 ) -> HttpResponse | None:
     """Make the copies; None where the form must be shown again, with what is wrong in ``flaws``."""
     given = form.cleaned_data
-    now = clock.now()
     try:
-        with transaction.atomic():
-            folder_id = given["folder"]
-            if given["new_folder"]:
-                folder_id = folder_named(given["new_folder"], actor=request.actor(), now=now).pk
-            batch, left_out = copy_codes(
-                ids,
-                store_id=given["store"],
-                folder_id=folder_id,
-                nonce=request.POST.get("nonce", "")[:40] or new_token(20),
-                actor=request.actor(),
-                now=now,
-            )
+        batch, left_out = copy_codes(
+            ids,
+            store_id=given["store"],
+            folder_id=given["folder"],
+            new_folder=given["new_folder"],
+            nonce=request.POST.get("nonce", "")[:40] or new_token(20),
+            actor=request.actor(),
+            now=clock.now(),
+        )
     except BatchRefused as refused:
         codes = chosen_codes(ids)
         flaws += [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from django.forms import BoundField
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -13,8 +14,8 @@ from apps.core.htmx import render_page
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.models import Store
 from apps.merchants.selectors import list_stores
+from apps.qrcodes.actwords import ACTS
 from apps.qrcodes.batches import MOST_CODES
-from apps.qrcodes.bulkwords import ACTS
 from apps.qrcodes.forms import CodeFilterForm
 from apps.qrcodes.selectors import (
     CodeFilters,
@@ -77,18 +78,41 @@ def chosen_ids(request: MerchantRequest) -> list[int]:
     return sorted(ids)[: MOST_CODES + 1]
 
 
-def _chips(request: MerchantRequest, form: CodeFilterForm) -> list[dict[str, str]]:
-    chips = []
+def chosen_filters(request: MerchantRequest) -> list[tuple[str, str, str, str]]:
+    """The filters that "all that are shown" was chosen by, of which each: the name it is sent as, its value, and both in words.
+
+    A search that filters nothing is one line without a value; [] where codes were ticked.
+    """
+    data = request.POST
+    if "all" not in data:
+        return []
+    sent = {name: data.get(_SENT_AS.get(name, name), "") for name in FILTERS}
+    form = _filter_form(sent, list(list_stores()))
+    form.is_valid()
+    lines = [("all", "1", "", "")]
+    for field, words in _chosen(form):
+        sent_as = _SENT_AS.get(field.name, field.name)
+        lines.append((sent_as, sent[field.name], str(field.label), words))
+    return lines
+
+
+def _chosen(form: CodeFilterForm) -> Iterator[tuple[BoundField, str]]:
+    """The fields that filter, each with what it says in words."""
     for field in form:
         value = form.cleaned_data.get(field.name)
         if value in ("", None):
             continue
-        words = dict(getattr(field.field, "choices", ())).get(value, value)
+        yield field, str(dict(getattr(field.field, "choices", ())).get(value, value))
+
+
+def _chips(request: MerchantRequest, form: CodeFilterForm) -> list[dict[str, str]]:
+    chips = []
+    for field, words in _chosen(form):
         rest = request.GET.copy()
         for key in (field.name, "after", "before"):
             rest.pop(key, None)
         chips.append(
-            {"name": str(field.label), "value": str(words), "remove_url": f"?{rest.urlencode()}"}
+            {"name": str(field.label), "value": words, "remove_url": f"?{rest.urlencode()}"}
         )
     return chips
 

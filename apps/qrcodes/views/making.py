@@ -156,6 +156,7 @@ def code_change(request: MerchantRequest, code_id: int) -> HttpResponse:
         questions=questions_for(code),
         now=now,
         terms=terms_of(begins),
+        home=(current.store_id, current.terminal_id),
         initial={"expected": versions[0].number},
     )
     if request.method == "POST" and form.is_valid():

@@ -11,6 +11,7 @@ from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpRe
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import content_disposition_header
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -22,15 +23,30 @@ from apps.merchants.access import MerchantRequest, merchant_view
 from apps.qrcodes.artwork import FORMATS
 from apps.qrcodes.batches import MOST_CODES
 from apps.qrcodes.bulkwords import refused_sentence, undrawn
-from apps.qrcodes.forms.bulk import PrintJobForm
+from apps.qrcodes.forms import PrintJobForm
 from apps.qrcodes.models import ArtworkDesign, PrintJob, PrintState
-from apps.qrcodes.selectors import chosen_codes, get_print, list_designs, list_prints
-from apps.qrcodes.services import CodeRefused, cancel_print, delete_print, files_of, start_print
+from apps.qrcodes.selectors import (
+    chosen_codes,
+    get_print,
+    list_designs,
+    list_prints,
+    used_bytes,
+)
+from apps.qrcodes.services import (
+    MOST_KEPT,
+    CodeRefused,
+    cancel_print,
+    delete_print,
+    files_of,
+    kept_bytes,
+    start_print,
+)
 from apps.qrcodes.views.lists import chosen_ids
 from apps.qrcodes.views.sheets import format_name
 
 #: Names of codes that the page shows before it begins.
 SHOWN = 12
+_MB = 1024 * 1024
 
 
 @merchant_view("codes.view")
@@ -58,6 +74,7 @@ def choose_prints(request: MerchantRequest) -> HttpResponse:
                 nonce=request.POST.get("nonce", "")[:40] or new_token(20),
                 actor=request.actor(),
                 now=clock.now(),
+                spoken=get_language() or "",
             )
         except CodeRefused as refused:
             form.add_error(None, refused_sentence(refused.field, refused.reason))
@@ -76,6 +93,11 @@ def choose_prints(request: MerchantRequest) -> HttpResponse:
         "back": back,
     }
     return render(request, "qrcodes/print_create.html", context, status=422 if sure else 200)
+
+
+def _kept() -> dict[str, int]:
+    """How many files are kept, for the sentence that says so."""
+    return {"most_mb": kept_bytes() // _MB, "most_jobs": MOST_KEPT}
 
 
 def _job_or_404(request: MerchantRequest, job_id: int) -> PrintJob:
@@ -101,7 +123,8 @@ def print_list(request: MerchantRequest) -> HttpResponse:
         {"job": job, "format": format_name(FORMATS[job.form]), "count": len(job.code_ids)}
         for job in list_prints(member_id=request.member.pk)
     ]
-    return render(request, "qrcodes/print_list.html", {"rows": rows})
+    context = {"rows": rows, "kept": _kept() | {"used_mb": -(-used_bytes() // _MB)}}
+    return render(request, "qrcodes/print_list.html", context)
 
 
 @merchant_view("codes.view")
@@ -122,6 +145,7 @@ def print_detail(request: MerchantRequest, job_id: int) -> HttpResponse:
         "left": left,
         "format": format_name(form),
         "piece": form.piece,
+        "kept": _kept(),
         "problems": undrawn(job),
         "drawn": len(job.code_ids) - len(job.problems),
     }

@@ -26,6 +26,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import audit, clock
 from apps.core.money import Money
+from apps.core.sheets import no_formula
 from apps.core.tenancy import current_scope, enter_scope
 from apps.payments.models import PaymentState, Source
 from apps.platforms.models import PlatformChoice
@@ -323,9 +324,7 @@ def export_summary(
 
 def guarded(text: str) -> str:
     """Text for people's spreadsheets: no formula, and long numbers keep their digits."""
-    if text.lstrip()[:1] in tuple("=+-@＝＋－＠"):
-        return f"'{text}"
-    return f"{text}\t" if text.isdigit() and len(text) >= 12 else text
+    return f"{text}\t" if text.isdigit() and len(text) >= 12 else no_formula(text)
 
 
 def file_name(

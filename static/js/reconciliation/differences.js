@@ -1,17 +1,9 @@
-/* Lists of differences: counting what is ticked, and the keys j, k, x and Enter. Without it all works by mouse and Tab. */
+/* Lists of differences: the keys j, k, x and Enter. Without it all works by mouse and Tab. picks.js counts what is ticked. */
 (function () {
   "use strict";
 
   function rows() {
     return Array.prototype.slice.call(document.querySelectorAll("[data-diff]"));
-  }
-
-  function count() {
-    var place = document.querySelector("[data-pick-count]");
-    if (!place) return;
-    var every = document.querySelector("[data-pick-all]");
-    var chosen = document.querySelectorAll("[data-pick]:checked").length;
-    place.textContent = chosen && !(every && every.checked) ? place.dataset.words.replace("{count}", String(chosen)) : "";
   }
 
   function here() {
@@ -31,12 +23,6 @@
     if (link) link.focus({ preventScroll: true });
   }
 
-  document.addEventListener("change", function (event) {
-    var field = event.target;
-    if (field instanceof Element && field.matches("[data-pick], [data-pick-all]")) count();
-  });
-  document.addEventListener("htmx:afterSwap", count);
-
   document.addEventListener("keydown", function (event) {
     var field = event.target;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -46,10 +32,8 @@
     else if (event.key === "k") move(-1);
     else if (event.key === "x" && here()) {
       var box = here().querySelector("[data-pick]");
-      if (box) {
-        box.checked = !box.checked;
-        count();
-      }
+      // A click, not only a tick: others hear of it.
+      if (box) box.click();
     } else return;
     event.preventDefault();
   });

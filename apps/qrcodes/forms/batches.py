@@ -1,4 +1,4 @@
-"""Forms of many codes at once: making them, doing something to them, printing them, naming folders."""
+"""The form that makes many codes at once, and the empty table for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from typing_extensions import override as overrides
 from apps.core.fields import offer
 from apps.core.names import named, one_line, speaks_english
 from apps.merchants.models import Merchant, Store
-from apps.qrcodes.artwork import FORMATS, Format
 from apps.qrcodes.batches import (
     MOST_BYTES,
     NUMBER,
@@ -27,7 +26,6 @@ from apps.qrcodes.batches import (
     Row,
     decode,
     filled,
-    label_flaw,
     read_labels,
     read_numbers,
     read_table,
@@ -35,13 +33,13 @@ from apps.qrcodes.batches import (
 )
 from apps.qrcodes.bulkwords import file_sentence, flaw_sentence
 from apps.qrcodes.forms.codes import read_amount
-from apps.qrcodes.models import ActKind, ArtworkDesign, CodeFolder
+from apps.qrcodes.forms.folders import FOLDER_LENGTH, FolderField, clean_labels
+from apps.qrcodes.models import CodeFolder
 from apps.qrcodes.scenarios import Question, Template
-from apps.qrcodes.selectors import names_taken, print_flaws
-from apps.qrcodes.services import PrintWish, Wish, flaws_of
+from apps.qrcodes.selectors import print_flaws
+from apps.qrcodes.services import flaws_of, taken_flaws
 from apps.qrcodes.terms import ANSWER_LENGTH, NAME_EN_LENGTH, NAME_LENGTH, CodeTerms
 
-FOLDER_LENGTH: Final = 60
 _LANGUAGES: Final = ("zh-hans", "en")
 
 
@@ -55,13 +53,6 @@ def called(questions: Iterable[Question]) -> dict[str, frozenset[str]]:
                 words.add(str(question.label).casefold())
         names[question.key] = frozenset(words)
     return names
-
-
-class FolderField(forms.TypedChoiceField):
-    """A folder to choose; ``clean`` gives its id, or None for none."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"required": False, "coerce": int, "empty_value": None, **options})
 
 
 class BatchForm(forms.Form):
@@ -180,12 +171,14 @@ class BatchForm(forms.Form):
 
     def clean_labels(self) -> tuple[str, ...]:
         """Each once. Raises ValidationError."""
-        return _labels(self.cleaned_data["labels"])
+        return clean_labels(self.cleaned_data["labels"])
 
     @overrides
     def clean(self) -> dict[str, Any]:
         """Reads the rows; what is wrong with them stands in ``flaws``, not among the fields' errors."""
         cleaned = super().clean() or self.cleaned_data
+        if "store" in cleaned:
+            self._base = replace(self._base, store_id=cleaned["store"], terminal_id=None)
         if cleaned.get("way") == "table":
             self._read_table(cleaned)
         elif cleaned.get("way") == "range":
@@ -276,26 +269,13 @@ class BatchForm(forms.Form):
     def _weigh(self, cleaned: Mapping[str, Any]) -> None:
         """Drop the rows that are there already, where that is wanted, and find what is wrong with the others."""
         store = next(store for store in self._stores if store.pk == cleaned["store"])
-        self.rows = [
-            Row(
-                row.line,
-                _in_store(row.terms, store.pk),
-                kind=row.kind,
-                template_id=row.template_id,
-                labels=row.labels,
-            )
-            for row in self.rows
-        ]
-        taken = names_taken([row.terms.name for row in self.rows], store_id=store.pk)
+        taken = taken_flaws(self.rows, store_id=store.pk)
         if cleaned.get("skip_existing"):
-            self.skipped = [row.terms.name for row in self.rows if row.terms.name in taken]
-            self.rows = [row for row in self.rows if row.terms.name not in taken]
+            self.skipped = [flaw.value for flaw in taken]
+            there = set(self.skipped)
+            self.rows = [row for row in self.rows if row.terms.name not in there]
         else:
-            self.flaws += [
-                Flaw(row.line, "name", "exists", row.terms.name)
-                for row in self.rows
-                if row.terms.name in taken
-            ]
+            self.flaws += taken
         self.flaws += flaws_of(self.rows, now=self._now)
         self.flaws += print_flaws(self.rows, store=store, merchant=self._merchant)
         self.flaws.sort(key=lambda flaw: flaw.line)
@@ -306,213 +286,6 @@ class BatchForm(forms.Form):
     def settled(self) -> bool:
         """Whether the rows can be made."""
         return self.is_valid() and not self.flaws
-
-
-def _in_store(terms: CodeTerms, store_id: int) -> CodeTerms:
-    return replace(terms, store_id=store_id, terminal_id=None)
-
-
-def _labels(text: str) -> tuple[str, ...]:
-    labels = read_labels(text)
-    if reason := label_flaw(labels):
-        raise ValidationError(flaw_sentence(Flaw(0, "labels", reason)), code=reason)
-    return labels
-
-
-class CodeActForm(forms.Form):
-    """What is to be done to the chosen codes: only what its kind asks."""
-
-    folder = FolderField(label=_("Folder"))
-    new_folder = forms.CharField(
-        label=_("or a new folder"), required=False, max_length=FOLDER_LENGTH
-    )
-    labels = forms.CharField(
-        label=_("Labels"),
-        help_text=_("Between commas, such as: summer, terrace"),
-        max_length=400,
-    )
-    store = forms.TypedChoiceField(label=_("Store"), coerce=int)
-    reason = forms.CharField(
-        label=_("Why"),
-        help_text=_("For the team, such as “Closed for the season”. Customers do not see it."),
-        required=False,
-        max_length=200,
-    )
-
-    def __init__(
-        self,
-        data: Mapping[str, Any] | None = None,
-        *,
-        kind: ActKind,
-        stores: Sequence[Store],
-        folders: Sequence[CodeFolder],
-    ) -> None:
-        super().__init__(data)
-        self._kind = kind
-        offer(
-            self,
-            store=[(store.pk, named(store)) for store in stores],
-            folder=[("", gettext("None")), *((one.pk, one.name) for one in folders)],
-        )
-        asked = {
-            ActKind.FOLDER: {"folder", "new_folder"},
-            ActKind.LABEL: {"labels"},
-            ActKind.UNLABEL: {"labels"},
-            ActKind.STORE: {"store"},
-            ActKind.PAUSE: {"reason"},
-            ActKind.RETIRE: {"reason"},
-        }.get(kind, set())
-        for name in set(self.fields) - asked:
-            del self.fields[name]
-
-    def clean_new_folder(self) -> str:
-        """On one line."""
-        return one_line(self.cleaned_data["new_folder"])
-
-    def clean_reason(self) -> str:
-        """On one line."""
-        return one_line(self.cleaned_data["reason"])
-
-    def clean_labels(self) -> tuple[str, ...]:
-        """Each once. Raises ValidationError."""
-        labels = _labels(self.cleaned_data["labels"])
-        if not labels:
-            raise ValidationError(gettext("Write at least one label."), code="required")
-        return labels
-
-    def wish(self, *, folder_id: int | None) -> Wish:
-        """What a valid form asks for; ``folder_id``: that of the chosen or of the new folder."""
-        given = self.cleaned_data
-        return Wish(
-            kind=self._kind,
-            folder_id=folder_id,
-            store_id=given.get("store"),
-            labels=given.get("labels", ()),
-            reason=given.get("reason", ""),
-        )
-
-
-class CopyForm(forms.Form):
-    """Where the copies of the chosen codes go."""
-
-    store = forms.TypedChoiceField(label=_("Store"), coerce=int)
-    folder = FolderField(label=_("Folder"))
-    new_folder = forms.CharField(
-        label=_("or a new folder"), required=False, max_length=FOLDER_LENGTH
-    )
-
-    def __init__(
-        self,
-        data: Mapping[str, Any] | None = None,
-        *,
-        stores: Sequence[Store],
-        folders: Sequence[CodeFolder],
-    ) -> None:
-        super().__init__(data)
-        offer(
-            self,
-            store=[(store.pk, named(store)) for store in stores],
-            folder=[("", gettext("None")), *((one.pk, one.name) for one in folders)],
-        )
-
-    def clean_new_folder(self) -> str:
-        """On one line."""
-        return one_line(self.cleaned_data["new_folder"])
-
-
-class PrintJobForm(forms.Form):
-    """Which files a print shop gets."""
-
-    paper = forms.ChoiceField(label=_("Format"), initial="A6")
-    file = forms.ChoiceField(
-        label=_("Files"),
-        choices=[
-            ("pdf", _("One PDF for each code")),
-            ("book", _("PDFs of a hundred codes, for one run of the press")),
-            ("svg", _("One SVG for each code, for your own layouts")),
-        ],
-        initial="pdf",
-        widget=forms.RadioSelect,
-    )
-    language = forms.ChoiceField(
-        label=_("Language of the placard"),
-        choices=[
-            ("both", _("Chinese and English")),
-            ("zh-hans", _("Chinese")),
-            ("en", _("English")),
-        ],
-        initial="both",
-    )
-    design = forms.TypedChoiceField(label=_("Design"), required=False, coerce=int, empty_value=None)
-
-    def __init__(
-        self,
-        data: Mapping[str, Any] | None = None,
-        *,
-        designs: Sequence[ArtworkDesign],
-        name_of: Any,
-    ) -> None:
-        default = next((one.pk for one in designs if one.is_default), "")
-        super().__init__(data, initial={"design": default})
-        offer(
-            self,
-            design=[("", gettext("Plain")), *((one.pk, one.name) for one in designs)],
-            paper=[(key, _measured(name_of(form), form)) for key, form in FORMATS.items()],
-        )
-
-    def wish(self) -> PrintWish:
-        """What a valid form asks for."""
-        given = self.cleaned_data
-        return PrintWish(
-            file=given["file"],
-            form=given["paper"],
-            language=given["language"],
-            design_id=given["design"],
-        )
-
-
-def _measured(name: str, form: Format) -> str:
-    width, height = form.piece
-    return f"{name} · {width:g} × {height:g} mm"
-
-
-class FolderForm(forms.Form):
-    """A folder's name."""
-
-    name = forms.CharField(label=_("Name"), max_length=FOLDER_LENGTH)
-
-    def clean_name(self) -> str:
-        """On one line. Raises ValidationError."""
-        name = one_line(self.cleaned_data["name"])
-        if not name:
-            raise ValidationError(gettext("This field is required."), code="required")
-        return name
-
-
-class FilingForm(forms.Form):
-    """One code's folder and labels."""
-
-    folder = FolderField(label=_("Folder"))
-    labels = forms.CharField(
-        label=_("Labels"),
-        help_text=_("Between commas, such as: summer, terrace"),
-        required=False,
-        max_length=400,
-    )
-
-    def __init__(
-        self,
-        data: Mapping[str, Any] | None = None,
-        *,
-        folders: Sequence[CodeFolder],
-        initial: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(data, initial=dict(initial or {}))
-        offer(self, folder=[("", gettext("None")), *((one.pk, one.name) for one in folders)])
-
-    def clean_labels(self) -> tuple[str, ...]:
-        """Each once. Raises ValidationError."""
-        return _labels(self.cleaned_data["labels"])
 
 
 def heading_of(template: Template) -> list[str]:
@@ -545,8 +318,3 @@ def initial_patterns(template: Template) -> tuple[str, str]:
     with override("en"):
         english = str(template.title)
     return f"{chinese} {NUMBER}"[:NAME_LENGTH], f"{english} {NUMBER}"[:NAME_EN_LENGTH]
-
-
-def cast_kind(text: str) -> ActKind | None:
-    """The kind of act of this name, None for no such."""
-    return ActKind(text) if text in ActKind.values else None

@@ -1,4 +1,4 @@
-/* The list of codes: counting what is ticked, and one tick for the page. Without it the boxes work one by one. */
+/* Lists with boxes: counting what is ticked, one tick for the page, one for all. Without it the boxes work one by one. */
 (function () {
   "use strict";
 
