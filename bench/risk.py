@@ -86,7 +86,7 @@ WITH paid AS MATERIALIZED (
     WHERE r.merchant_id = %(merchant)s AND r.state IN ('requested', 'queued', 'processing', 'succeeded', 'abnormal') AND NOT r.is_automatic
         AND r.created_at >= %(from)s AND r.created_at <= %(now)s
 ), by_code AS (
-    SELECT code_id, day, at, minor, count(*) OVER near AS n, sum(minor) OVER near AS s, min(at) OVER near AS since
+    SELECT code_id, day, at, minor, count(*) OVER near AS n, sum(minor) OVER near AS s, first_value(at) OVER near AS since
     FROM paid WHERE code_id IS NOT NULL
     WINDOW near AS (PARTITION BY code_id ORDER BY at RANGE BETWEEN interval '10 minutes' PRECEDING AND CURRENT ROW)
 ), code_hits AS (
@@ -98,21 +98,21 @@ WITH paid AS MATERIALIZED (
 ), payer_hits AS (
     SELECT payer, day, max(n) AS n, max(s)::bigint AS s, min(since) AS first_at, max(at) AS last_at
     FROM (
-        SELECT payer, day, at, count(*) OVER near AS n, sum(minor) OVER near AS s, min(at) OVER near AS since
+        SELECT payer, day, at, count(*) OVER near AS n, sum(minor) OVER near AS s, first_value(at) OVER near AS since
         FROM paid WHERE payer <> ''
         WINDOW near AS (PARTITION BY payer ORDER BY at RANGE BETWEEN interval '60 minutes' PRECEDING AND CURRENT ROW)
     ) AS seen WHERE n >= 3 GROUP BY payer, day
 ), member_hits AS (
     SELECT member, day, max(n) AS n, max(s)::bigint AS s, min(since) AS first_at, max(at) AS last_at
     FROM (
-        SELECT member, day, at, count(*) OVER near AS n, sum(minor) OVER near AS s, min(at) OVER near AS since
+        SELECT member, day, at, count(*) OVER near AS n, sum(minor) OVER near AS s, first_value(at) OVER near AS since
         FROM paid WHERE member IS NOT NULL
         WINDOW near AS (PARTITION BY member ORDER BY at RANGE BETWEEN interval '10 minutes' PRECEDING AND CURRENT ROW)
     ) AS seen WHERE n >= 18 GROUP BY member, day
 ), failed_hits AS (
     SELECT code_id, day, max(n) AS n, max(s)::bigint AS s, min(since) AS first_at, max(at) AS last_at
     FROM (
-        SELECT code_id, day, at, count(*) OVER near AS n, sum(minor) OVER near AS s, min(at) OVER near AS since
+        SELECT code_id, day, at, count(*) OVER near AS n, sum(minor) OVER near AS s, first_value(at) OVER near AS since
         FROM failed WHERE code_id IS NOT NULL
         WINDOW near AS (PARTITION BY code_id ORDER BY at RANGE BETWEEN interval '30 minutes' PRECEDING AND CURRENT ROW)
     ) AS seen WHERE n >= 3 GROUP BY code_id, day
@@ -121,15 +121,15 @@ WITH paid AS MATERIALIZED (
 ), below_hits AS (
     SELECT payer, day, max(n) AS n, max(s)::bigint AS s, min(since) AS first_at, max(at) AS last_at
     FROM (
-        SELECT payer, day, at, count(*) OVER near AS n, sum(minor) OVER near AS s, min(at) OVER near AS since
+        SELECT payer, day, at, count(*) OVER near AS n, sum(minor) OVER near AS s, first_value(at) OVER near AS since
         FROM below
         WINDOW near AS (PARTITION BY payer ORDER BY at RANGE BETWEEN interval '168 hours' PRECEDING AND CURRENT ROW)
     ) AS seen WHERE n >= 3 GROUP BY payer, day
 ), odd AS MATERIALIZED (
     SELECT * FROM (
-        SELECT *, count(*) OVER before AS others, coalesce(sum(minor) OVER before, 0)::bigint AS total
+        SELECT *, count(*) OVER near - 1 AS others, (sum(minor) OVER near - minor)::bigint AS total
         FROM paid WHERE store_id IS NOT NULL
-        WINDOW before AS (PARTITION BY store_id ORDER BY at RANGE BETWEEN interval '30 days' PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW)
+        WINDOW near AS (PARTITION BY store_id ORDER BY at RANGE BETWEEN interval '30 days' PRECEDING AND CURRENT ROW)
     ) AS seen WHERE others >= 20 AND minor >= 100000 AND minor::numeric * others >= 20::numeric * total
 ), night AS (
     SELECT *, (at AT TIME ZONE 'Asia/Shanghai' - interval '1 hour')::date AS night FROM paid

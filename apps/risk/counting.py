@@ -71,10 +71,12 @@ GROUP BY hits.subject, hits.day, hits.n, hits.s, hits.base, hits.first_at, hits.
 _FEW: Final = (
     "SELECT *, {subject}::text AS subject FROM days WHERE {where} AND {subject} IS NOT NULL"
 )
+#: No frame leaves rows out in its middle, and nothing is counted in one that cannot be taken away again: PostgreSQL would go
+#: through the whole frame anew for each fact.
 _WINDOW: Final = """
 SELECT subject, day, max(n) AS n, max(s)::bigint AS s, 0::bigint AS base, min(since) AS first_at, max(at) AS last_at
 FROM (
-    SELECT subject, day, at, count(*) OVER near AS n, sum(amount_minor) OVER near AS s, min(at) OVER near AS since
+    SELECT subject, day, at, count(*) OVER near AS n, sum(amount_minor) OVER near AS s, first_value(at) OVER near AS since
     FROM ({few}) AS few
     WINDOW near AS (PARTITION BY subject ORDER BY at RANGE BETWEEN %s::interval PRECEDING AND CURRENT ROW)
 ) AS seen
@@ -91,9 +93,9 @@ SELECT subject, day, count(*) AS n, max(amount_minor)::bigint AS s, (array_agg(u
 FROM (
     SELECT subject, day, at, amount_minor, others, total, (total / NULLIF(others, 0))::bigint AS usual
     FROM (
-        SELECT subject, day, at, amount_minor, count(*) OVER before AS others, coalesce(sum(amount_minor) OVER before, 0)::bigint AS total
+        SELECT subject, day, at, amount_minor, count(*) OVER near - 1 AS others, (sum(amount_minor) OVER near - amount_minor)::bigint AS total
         FROM ({few}) AS few
-        WINDOW before AS (PARTITION BY subject ORDER BY at RANGE BETWEEN %s::interval PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW)
+        WINDOW near AS (PARTITION BY subject ORDER BY at RANGE BETWEEN %s::interval PRECEDING AND CURRENT ROW)
     ) AS seen
 ) AS weighed
 WHERE others >= %s AND amount_minor >= %s AND amount_minor::numeric * others >= %s::numeric * total
@@ -121,7 +123,7 @@ FROM (
     SELECT subject, day, at, amount_minor, count(*) OVER earlier AS before, min(at) OVER earlier AS since,
         rank() OVER (PARTITION BY subject, store_id ORDER BY at) AS turn
     FROM ({few}) AS few
-    WINDOW earlier AS (PARTITION BY subject ORDER BY at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP)
+    WINDOW earlier AS (PARTITION BY subject ORDER BY at RANGE BETWEEN UNBOUNDED PRECEDING AND interval '1 microsecond' PRECEDING)
 ) AS seen
 WHERE turn = 1 AND before >= %s AND since <= at - %s::interval
 GROUP BY subject, day

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from hypothesis import given, settings
@@ -161,6 +162,16 @@ class TestTheyAgree(TestCase):
     ) -> None:
         books = Books()
         Merchant.objects.filter(pk=books.shop.merchant.pk).update(day_starts_at=starts)
+        book = {
+            kind: replace(
+                rule,
+                values={
+                    one.name: min(max(rule[one.name], one.least), one.most)
+                    for one in rule.watch.thresholds
+                },
+            )
+            for kind, rule in book.items()
+        }
         today = business_date(NOW, starts)
         since = today - timedelta(days=1)
         with inside(books.shop):
