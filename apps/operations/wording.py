@@ -31,6 +31,7 @@ JOBS = {
     "refunds.send": _("Send a refund to the platform"),
     "refunds.poll": _("Ask the platform about a refund"),
     "refunds.refund_duplicate": _("Give back what was paid twice"),
+    "refunds.batch": _("Make the refunds of a batch"),
     "refunds.forget_contact": _("Forget how a customer may be reached"),
     "approvals.expire": _("End a confirmation that nobody gave"),
     "approvals.notify": _("Tell members that a confirmation waits"),

@@ -14,9 +14,10 @@ class RefundsConfig(AppConfig):
         from apps.platforms.intake import register_handler
         from apps.refunds.entries import RefundEntries
         from apps.refunds.notifications import RefundNotificationHandler
-        from apps.refunds.subjects import RefundSubject, RulesSubject
+        from apps.refunds.subjects import BatchSubject, RefundSubject, RulesSubject
 
         subjects.register("refund", RefundSubject())
         subjects.register("refund_rules", RulesSubject())
+        subjects.register("refund_batch", BatchSubject())
         register_handler(NotificationKind.REFUND, RefundNotificationHandler())
         entry_subjects.register("refund", RefundEntries())

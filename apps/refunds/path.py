@@ -28,6 +28,7 @@ def _reasons() -> dict[str, str]:
     """The words for an end that nobody decided."""
     return {
         "rules": _("The refund rules refuse it."),
+        "batch_stopped": _("Its batch was stopped before it was sent."),
         "withdrawn": _("It was withdrawn."),
         "expired": _("Nobody confirmed it in time."),
         "changed": _("It was changed after it had been asked for, so the request became void."),

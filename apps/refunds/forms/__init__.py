@@ -10,7 +10,6 @@ from apps.refunds.forms.refunds import (
     not_refundable_sentence,
     over_refund_sentence,
     read_refund_amount,
-    window_sentence,
 )
 from apps.refunds.forms.rules import (
     OtherwiseForm,
@@ -35,5 +34,4 @@ __all__ = [
     "over_refund_sentence",
     "read_refund_amount",
     "suggested_rule",
-    "window_sentence",
 ]
