@@ -40,6 +40,26 @@ def end_words(refund: Refund) -> str:
     return _reasons().get(refund.message, refund.message)
 
 
+def abnormal_steps(refund: Refund) -> list[str]:
+    """What to do about a refund that the customer's account did not take, step by step; none where there is nothing to do."""
+    if refund.state != RefundState.ABNORMAL:
+        return []
+    return [
+        _(
+            "Ask the customer whether another card may take the money: you need its bank, its number and the holder's name."
+        ),
+        _(
+            "Log in to the platform's merchant console, look for the refund number under abnormal refunds, and choose where the money goes: to the customer's other card, or to your own account."
+        ),
+        _(
+            "If it goes to your own account, give the customer the money in another way, and keep the receipt."
+        ),
+        _(
+            "Then ask the platform on this page. The portal also asks by itself every half hour, and books the refund once the platform calls it done."
+        ),
+    ]
+
+
 def _requested(refund: Refund) -> Step:
     if refund.source == Source.PLATFORM:
         return Step(

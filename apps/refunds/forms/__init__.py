@@ -1,5 +1,6 @@
 """Forms of refunds and of the rules that decide them."""
 
+from apps.refunds.forms.batches import BatchForm
 from apps.refunds.forms.refunds import (
     DeclineForm,
     RefundFilterForm,
@@ -20,6 +21,7 @@ from apps.refunds.forms.rules import (
 )
 
 __all__ = [
+    "BatchForm",
     "DeclineForm",
     "OtherwiseForm",
     "PublishForm",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
-from typing_extensions import Self
 
 from apps.approvals.models import Approval
 from apps.core.tenancy import MerchantScoped, ScopedForeignKey, ScopedQuerySet, current_scope

@@ -128,9 +128,9 @@ def _with_all(rows: QuerySet[RefundBatchRow]) -> QuerySet[RefundBatchRow]:
 
 
 def batch_of(refund_id: int) -> RefundBatch | None:
-    """The batch that a refund is of, or None."""
-    row = RefundBatchRow.objects.select_related("batch").filter(refund_id=refund_id).first()
-    return None if row is None else row.batch
+    """The batch that a refund is of, where the scope reaches all of it; else None. One query."""
+    rows = RefundBatchRow.objects.filter(refund_id=refund_id).values("batch")
+    return visible_batches().filter(pk__in=rows).first()
 
 
 def may_try_again(batch: RefundBatch, progress: Progress) -> bool:

@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 
 from apps.core import keyset
 from apps.core.encryption import unseal
+from apps.core.models import Due
 from apps.core.money import Money
 from apps.core.tenancy import ScopedQuerySet
 from apps.payments.models import Payment, PaymentState
@@ -108,6 +109,17 @@ def answer_of(refund: Refund) -> Promise | str:
         # Words like "accepted" carry a code too; only what has a sentence is shown.
         return own_words(refund.message)
     return messages.explain(platform, code, fallback=refund.message, about=messages.About.REFUND)
+
+
+def next_send_at(refund: Refund) -> datetime | None:
+    """When a refund goes to the platform, or goes there again; None where nothing of the kind is due. One query."""
+    if refund.state not in {RefundState.READY, RefundState.QUEUED}:
+        return None
+    due = Due.objects.filter(
+        task="refunds.send", merchant_id=refund.merchant_id, subject_id=refund.pk
+    )
+    at: datetime | None = due.values_list("due_at", flat=True).first()
+    return at
 
 
 def refund_ref(refund: Refund) -> RefundRef:

@@ -119,16 +119,31 @@ def record_batch(
 
 
 def start_batch(
-    *, wish: BatchWish, seal: str, nonce: str, member: User, actor: Actor, now: datetime
+    *,
+    wish: BatchWish,
+    seal: str,
+    cover: tuple[int, str],
+    nonce: str,
+    member: User,
+    actor: Actor,
+    now: datetime,
 ) -> RefundBatch:
     """Write down what was shown, and run it, or put all of it under four eyes where the rules ask for that.
 
-    ``seal`` is that of the choice which was shown; with a ``nonce`` used before it finds the batch of then.
+    ``seal`` and ``cover`` (confirmations, by whom) are those of the choice which was shown; with a ``nonce`` used before it finds the batch of then.
     Raises BatchChanged, NothingChosen, and leaves nothing behind then.
     """
     try:
         with transaction.atomic():
-            return _start(wish=wish, seal=seal, nonce=nonce, member=member, actor=actor, now=now)
+            return _start(
+                wish=wish,
+                seal=seal,
+                cover=cover,
+                nonce=nonce,
+                member=member,
+                actor=actor,
+                now=now,
+            )
     except IntegrityError as error:
         # Another page was a moment faster: with the same nonce, or with another batch of the same payments.
         earlier = RefundBatch.objects.filter(nonce=nonce).first()
@@ -138,14 +153,22 @@ def start_batch(
 
 
 def _start(
-    *, wish: BatchWish, seal: str, nonce: str, member: User, actor: Actor, now: datetime
+    *,
+    wish: BatchWish,
+    seal: str,
+    cover: tuple[int, str],
+    nonce: str,
+    member: User,
+    actor: Actor,
+    now: datetime,
 ) -> RefundBatch:
     earlier: RefundBatch | None = RefundBatch.objects.filter(nonce=nonce).first()
     if earlier is not None:
         return earlier
     with chosen_table(wish, member_id=member.pk, now=now) as (number, book):
         choice = read_choice(number, book)
-        if choice.is_too_many or choice.seal != seal:
+        shown = (seal, *cover) == (choice.seal, choice.confirmations, choice.permission)
+        if choice.is_too_many or not shown:
             raise BatchChanged(choice)
         whole = choice.whole
         if not whole.count:

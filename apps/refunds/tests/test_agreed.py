@@ -76,9 +76,9 @@ def test_the_window_ends_after_its_last_day(shop: Shop, account: PlatformAccount
         assert Refund.objects.count() == 1
 
 
-def test_without_an_agreement_nothing_is_refused(shop: Shop, account: PlatformAccount) -> None:
+def test_without_an_agreement_only_the_platforms_own_limits_hold(shop: Shop) -> None:
     with inside(shop):
-        payment = make_paid(shop, account, minor=10_000)
+        payment = make_paid(shop, make_account(shop, platform="alipay"), minor=10_000)
         assert refund(shop, payment, 100, days=3_000).amount_minor == 100
 
 
