@@ -299,7 +299,7 @@ def _strictest(asked: set[tuple[int, str]]) -> tuple[int, str]:
 def preview(
     wish: BatchWish, *, member_id: int, now: datetime, after: int = 0, left_after: int = 0
 ) -> Choice:
-    """What a batch would do now, with a page of its rows and of those left out. Ten statements at most, whatever is chosen."""
+    """What a batch would do now, with a page of its rows and of those left out. The same few statements, whatever is chosen."""
     with chosen_table(wish, member_id=member_id, now=now) as (number, book):
         choice = read_choice(number, book)
         found = []

@@ -200,7 +200,7 @@ class TestPreview:
         ) as seen:
             look(shop, wish())
         # Two of them are the savepoint's.
-        assert len(seen) == 10
+        assert len(seen) == 11
 
     @pytest.mark.parametrize(
         "rules",

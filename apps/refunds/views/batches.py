@@ -244,6 +244,8 @@ def batch_detail(request: MerchantRequest, refund_batch_id: int) -> HttpResponse
     context = {
         "batch": batch,
         "live": is_moving(batch, progress),
+        # What waits for a person or for money changes seldom.
+        "every": 2 if batch.state == BatchState.RUNNING or progress.of("under_way").count else 15,
         "ended": progress.ended,
         "tiles": [
             {"key": key, "words": batchwords.GROUPS[key], "tally": progress.of(key)}
