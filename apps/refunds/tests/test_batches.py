@@ -22,7 +22,13 @@ from apps.merchants.roles import permissions_of
 from apps.merchants.tests.factories import NOW, Shop, inside, make_shop
 from apps.payments.models import Payment
 from apps.payments.tests.factories import make_account, make_paid
-from apps.platforms.gateway import Outcome, PlatformRejected
+from apps.platforms.gateway import (
+    Outcome,
+    PaymentResult,
+    PlatformRejected,
+    RefundRequest,
+    RefundResult,
+)
 from apps.platforms.models import PlatformAccount
 from apps.platforms.services import pacing, rounds
 from apps.platforms.tests.fakes import FakeGateway
@@ -55,9 +61,20 @@ def account(shop: Shop) -> PlatformAccount:
     return make_account(shop, platform="alipay")
 
 
+class Open(FakeGateway):
+    """Knows every payment that a refund names."""
+
+    def refund(self, request: RefundRequest) -> RefundResult:
+        paid = PaymentResult(
+            outcome=Outcome.SUCCEEDED, order_no=request.order_no, amount=request.order_amount
+        )
+        self.payments.setdefault(request.order_no, paid)
+        return super().refund(request)
+
+
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
-    platform = FakeGateway(refund_outcome=Outcome.SUCCEEDED)
+    platform = Open(refund_outcome=Outcome.SUCCEEDED)
     monkeypatch.setattr(sending, "gateway_of", lambda _account, **_caller: platform)
     monkeypatch.setattr(rounds, "gateways_of", lambda callers: [platform] * len(callers))
     yes = pacing.Admission(calls=1, starts_at=NOW, interval=timedelta(0), again_at=NOW, reason="")

@@ -151,7 +151,9 @@ def test_too_low_a_balance_waits_and_says_when(
             rows.locator("form button").first.click()
     page.goto(refund)
     pages.expect_refund(page, "succeeded", within=90)
-    tell("a refund of too low a balance waited, and went under the same number once it was hastened")
+    tell(
+        "a refund of too low a balance waited, and went under the same number once it was hastened"
+    )
 
 
 def test_an_abnormal_refund_says_what_to_do(
