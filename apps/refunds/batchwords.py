@@ -98,9 +98,9 @@ def wish_words(wish: BatchWish, names: Mapping[str, str]) -> str:
     elif wish.date_to:
         parts.append(_("until %(day)s") % {"day": wish.date_to.isoformat()})
     if wish.amount_min is not None:
-        parts.append(_("at least %(amount)s") % {"amount": Money(wish.amount_min).display()})
+        parts.append(_("%(amount)s or more") % {"amount": Money(wish.amount_min).display()})
     if wish.amount_max is not None:
-        parts.append(_("at most %(amount)s") % {"amount": Money(wish.amount_max).display()})
+        parts.append(_("%(amount)s or less") % {"amount": Money(wish.amount_max).display()})
     return " · ".join(parts) or _("all payments")
 
 

@@ -43,7 +43,6 @@ class BatchForm(forms.Form):
     amount_max = FenField(label=_("Amount to (¥)"), required=False, max_length=20)
     share_kind = forms.ChoiceField(
         label=_("How much goes back"),
-        required=False,
         choices=ShareKind.choices,
         widget=forms.RadioSelect,
     )
