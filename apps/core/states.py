@@ -132,6 +132,39 @@ STATES: Mapping[str, State] = {
     "rejected": _REFUSED,
     "refused": _REFUSED,
     "cancelled": State(label=_("Cancelled"), icon="x", tone="quiet", hint=_("No money moved.")),
+    "refund_batch.waiting": State(
+        label=_("Waiting for confirmation"),
+        icon="user-check",
+        tone="wait",
+        hint=_("Another member must confirm the whole list before anything is sent."),
+    ),
+    "refund_batch.running": State(
+        label=_("Running"),
+        icon="loader",
+        tone="info",
+        hint=_("The refunds are made one after the other. You may leave this page."),
+    ),
+    "refund_batch.paused": State(
+        label=_("Paused"),
+        icon="player-pause",
+        tone="wait",
+        hint=_("No further refund is made until somebody resumes it."),
+    ),
+    "refund_batch.done": State(
+        label=_("Finished"),
+        icon="circle-check",
+        tone="ok",
+        hint=_("Every row had its turn. What became of each stands below."),
+    ),
+    "refund_batch.cancelled": State(
+        label=_("Stopped"),
+        icon="player-stop",
+        tone="quiet",
+        hint=_("No further refund is made. What was sent before goes its way."),
+    ),
+    "refund_batch.refused": State(
+        label=_("Refused"), icon="ban", tone="bad", hint=_("It was refused. No money moved.")
+    ),
     # approvals
     "approval.pending": _WAITING_CONFIRMATION,
     "approved": State(label=_("Confirmed"), icon="circle-check", tone="ok"),

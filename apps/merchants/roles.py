@@ -31,6 +31,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         "payments.take",
         "codes.manage",
         "refunds.request",
+        "refunds.batch",
         "refunds.approve",
         "refunds.approve_finance",
         "rules.manage",
@@ -50,6 +51,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
         "payments.take",
         "codes.manage",
         "refunds.request",
+        "refunds.batch",
         "refunds.approve",
         "risk.manage",
         "stores.manage",
@@ -58,6 +60,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     Role.FINANCE: VIEW
     | {
         "refunds.request",
+        "refunds.batch",
         "refunds.approve",
         "risk.manage",
         "refunds.approve_finance",

@@ -31,6 +31,7 @@ PERMISSION_WORDS: Final[Mapping[str, str | Promise]] = {
     "refunds.view": _("See refunds"),
     "refunds.request": _("Request refunds"),
     "refunds.approve": _("Confirm other members' refunds"),
+    "refunds.batch": _("Refund many payments at once"),
     "refunds.approve_finance": _("Confirm refunds that the rules keep for owners and finance"),
     "rules.view": _("See the refund rules"),
     "risk.view": _("See risk alerts and rules"),

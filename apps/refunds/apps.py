@@ -15,11 +15,12 @@ class RefundsConfig(AppConfig):
         from apps.refunds.entries import RefundEntries
         from apps.refunds.notifications import RefundNotificationHandler
         from apps.refunds.selectors import requests_open
-        from apps.refunds.subjects import RefundSubject, RulesSubject
+        from apps.refunds.subjects import BatchSubject, RefundSubject, RulesSubject
         from apps.refunds.wording import requests_words
 
         subjects.register("refund", RefundSubject())
         subjects.register("refund_rules", RulesSubject())
+        subjects.register("refund_batch", BatchSubject())
         register_handler(NotificationKind.REFUND, RefundNotificationHandler())
         entry_subjects.register("refund", RefundEntries())
         waiting.register(

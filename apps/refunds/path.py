@@ -28,6 +28,7 @@ def _reasons() -> dict[str, str]:
     """The words for an end that nobody decided."""
     return {
         "rules": _("The refund rules refuse it."),
+        "batch_stopped": _("Its batch was stopped before it was sent."),
         "withdrawn": _("It was withdrawn."),
         "expired": _("Nobody confirmed it in time."),
         "changed": _("It was changed after it had been asked for, so the request became void."),
@@ -37,6 +38,26 @@ def _reasons() -> dict[str, str]:
 def end_words(refund: Refund) -> str:
     """Why a refund ended that was never sent: what the person who refused it wrote, or what happened."""
     return _reasons().get(refund.message, refund.message)
+
+
+def abnormal_steps(refund: Refund) -> list[str]:
+    """What to do about a refund that the customer's account did not take, step by step; none where there is nothing to do."""
+    if refund.state != RefundState.ABNORMAL:
+        return []
+    return [
+        _(
+            "Ask the customer whether another card may take the money: you need its bank, its number and the holder's name."
+        ),
+        _(
+            "Log in to the platform's merchant console, look for the refund number under abnormal refunds, and choose where the money goes: to the customer's other card, or to your own account."
+        ),
+        _(
+            "If it goes to your own account, give the customer the money in another way, and keep the receipt."
+        ),
+        _(
+            "Then ask the platform on this page. The portal also asks by itself every half hour, and books the refund once the platform calls it done."
+        ),
+    ]
 
 
 def _requested(refund: Refund) -> Step:

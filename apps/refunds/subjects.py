@@ -15,11 +15,19 @@ from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.core.names import named
 from apps.core.templatetags.portal import china_time
-from apps.refunds import rulewords
-from apps.refunds.models import Refund, RefundRuleDraft
+from apps.refunds import batchwords, rulewords
+from apps.refunds.models import Refund, RefundBatch, RefundRuleDraft
 from apps.refunds.rulefacts import refund_book
-from apps.refunds.selectors import rule_of, store_names
-from apps.refunds.services import release_refund, release_rules, void_refund, void_rules
+from apps.refunds.selectors import batch_names, outcomes_of, rule_of, store_names, wish_of
+from apps.refunds.services import (
+    release_batch,
+    release_refund,
+    release_rules,
+    void_batch,
+    void_refund,
+    void_rules,
+)
+from apps.refunds.services.batches import batch_digest, hold_batch
 from apps.refunds.services.requesting import refund_digest
 from apps.refunds.services.rules import draft_digest, hold_rules
 
@@ -102,3 +110,41 @@ class RulesSubject(ApprovalSubject):
     @override
     def void(self, approval: Approval, *, reason: str, actor: Actor, now: datetime) -> None:
         void_rules(approval=approval, actor=actor, now=now)
+
+
+class BatchSubject(ApprovalSubject):
+    """Refunds of many payments, as one list."""
+
+    label = gettext_lazy("Refunds of many payments")
+
+    @override
+    def describe(self, approval: Approval, *, slug: str) -> Description:
+        batch = RefundBatch.objects.get(pk=approval.subject_id)
+        return Description(
+            title=_("Refunds of many payments"),
+            amount_minor=batch.total_minor,
+            facts=[
+                (_("How many"), batchwords.payments_words(batch.total_count)),
+                (_("Of each"), batchwords.share_words(batch.share_kind, batch.share_value)),
+                (_("Chosen by"), batchwords.wish_words(wish_of(batch.wish), batch_names(batch))),
+                (_("Reason"), batch.reason),
+                *batchwords.outcome_facts(outcomes_of(batch)),
+            ],
+            url=reverse("refunds:batch_detail", args=[slug, batch.pk]),
+        )
+
+    @override
+    def digest(self, subject_id: int) -> bytes:
+        return batch_digest(RefundBatch.objects.get(pk=subject_id))
+
+    @override
+    def hold(self, subject_id: int) -> None:
+        hold_batch(subject_id)
+
+    @override
+    def execute(self, approval: Approval, *, actor: Actor, now: datetime) -> None:
+        release_batch(approval=approval, actor=actor, now=now)
+
+    @override
+    def void(self, approval: Approval, *, reason: str, actor: Actor, now: datetime) -> None:
+        void_batch(approval=approval, reason=reason, actor=actor, now=now)

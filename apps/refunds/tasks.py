@@ -33,3 +33,9 @@ def forget_contact(subject_id: int, now: datetime) -> datetime | None:
     """A customer's contact has been kept long enough."""
     services.forget_contact(request_id=subject_id)
     return None
+
+
+@due_task("refunds.batch")
+def batch(subject_id: int, now: datetime) -> datetime | None:
+    """Make the next refunds of a batch."""
+    return services.run_batch(batch_id=subject_id, now=now)

@@ -7,6 +7,7 @@ platform whose clock is wrong is a fault of its own (``skew``).
 
 from __future__ import annotations
 
+import calendar
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -115,6 +116,14 @@ def beijing_period(day: date) -> tuple[datetime, datetime]:
     """The half-open period [from, to) of a platform's day, in UTC."""
     start = datetime.combine(day, time(0), tzinfo=BEIJING)
     return start.astimezone(UTC), (start + timedelta(days=1)).astimezone(UTC)
+
+
+def months_over(at: datetime, months: int) -> datetime:
+    """When the day ends, in Beijing, that is so many calendar months after an instant's; UTC."""
+    day = beijing_date(at)
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    longest = calendar.monthrange(year, month + 1)[1]
+    return beijing_period(date(year, month + 1, min(day.day, longest)))[1]
 
 
 def beijing_text(at: datetime) -> str:

@@ -60,7 +60,13 @@ from apps.reconciliation.models import (
 )
 from apps.reconciliation.services import Act, resolve_difference
 from apps.refunds.models import RequestReason
-from apps.refunds.services import ask_for_refund, request_refund, set_request_terms
+from apps.refunds.selectors import BatchWish, preview
+from apps.refunds.services import (
+    ask_for_refund,
+    request_refund,
+    set_request_terms,
+    start_batch,
+)
 from apps.risk.models import Harm, Likelihood, RiskAlert, RiskHold
 from apps.risk.services import review_risk
 from apps.statements.models import BankLine, Settlement, Statement, StatementDay, Upload
@@ -219,6 +225,17 @@ def populate(shop: Shop) -> dict[str, object]:
         client_ip="",
         now=NOW,
         actor=Actor("payer"),
+    )
+    wish = BatchWish(reason="x", amount_min=1)
+    chosen = preview(wish, member_id=shop["owner"].pk, now=NOW)
+    batch = start_batch(
+        wish=wish,
+        seal=chosen.seal,
+        cover=(chosen.confirmations, chosen.permission),
+        nonce="x",
+        member=shop["owner"],
+        actor=Actor("t"),
+        now=NOW,
     )
     notification = Notification.objects.create(
         account_id=account.pk, received_at=NOW, body_sha256=b"x"
@@ -399,6 +416,7 @@ def populate(shop: Shop) -> dict[str, object]:
         "template_id": template.pk,
         "number": 1,
         "refund_id": refund.pk,
+        "refund_batch_id": batch.pk,
         "refund_request_id": asked.pk,
         "book_number": 0,
         "rule_number": 1,

@@ -35,6 +35,7 @@ from apps.platforms.gateway.failures import (
     StatementUnreadable,
     WrongKey,
 )
+from apps.platforms.gateway.limits import RefundLimits, day_after, months_later
 from apps.platforms.gateway.payments import (
     AbnormalRefund,
     Ack,
@@ -101,6 +102,7 @@ __all__ = [
     "PlatformUnavailable",
     "Product",
     "RawNotification",
+    "RefundLimits",
     "RefundRef",
     "RefundRequest",
     "RefundResult",
@@ -114,4 +116,6 @@ __all__ = [
     "StatementUnreadable",
     "TerminalKey",
     "WrongKey",
+    "day_after",
+    "months_later",
 ]

@@ -13,6 +13,7 @@ from apps.platforms.gateway.bills import BillReader, ParsedStatement, StatementF
 from apps.platforms.gateway.failures import (
     NotSupported,
 )
+from apps.platforms.gateway.limits import RefundLimits
 from apps.platforms.gateway.payments import (
     AbnormalRefund,
     Ack,
@@ -83,6 +84,8 @@ class PlatformGateway(ABC):
 
     platform: ClassVar[Platform]
     capabilities: ClassVar[frozenset[Capability]]
+    #: By what refunds of one payment are taken; see ``platforms.refunding`` for the agreement's part.
+    refund_limits: ClassVar[RefundLimits] = RefundLimits()
     #: When the platform's own day begins, counted from 00:00 China time of the day it is named by.
     bill_day_starts: ClassVar[timedelta] = timedelta(0)
     #: Headers, lower-cased, that carry the signature of a notification under a name that is not the platform's own.

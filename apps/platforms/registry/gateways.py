@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 
 from django.conf import settings
@@ -24,6 +25,7 @@ from apps.platforms.gateway import (
     Platform,
     PlatformGateway,
     Product,
+    RefundLimits,
 )
 from apps.platforms.http import PlatformHttp
 from apps.platforms.terminal_keys import TerminalKeys
@@ -137,6 +139,18 @@ def capabilities_of(platform: Platform | str) -> frozenset[Capability]:
     """What a platform can do; empty for one without a connector."""
     connector = CONNECTORS.get(Platform(platform))
     return frozenset() if connector is None else connector.capabilities
+
+
+def refund_limits_of(platform: Platform | str) -> RefundLimits:
+    """By what a platform takes refunds; no limits for one without a connector."""
+    connector = CONNECTORS.get(Platform(platform))
+    return RefundLimits() if connector is None else connector.refund_limits
+
+
+def bill_day_starts_of(platform: Platform | str) -> timedelta:
+    """When a platform's own day begins, as the port says it."""
+    connector = CONNECTORS.get(Platform(platform))
+    return timedelta(0) if connector is None else connector.bill_day_starts
 
 
 def signature_headers_of(platform: Platform | str) -> frozenset[str]:

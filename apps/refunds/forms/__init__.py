@@ -1,5 +1,6 @@
 """Forms of refunds and of the rules that decide them."""
 
+from apps.refunds.forms.batches import BatchForm
 from apps.refunds.forms.refunds import (
     DeclineForm,
     RefundFilterForm,
@@ -10,7 +11,6 @@ from apps.refunds.forms.refunds import (
     not_refundable_sentence,
     over_refund_sentence,
     read_refund_amount,
-    window_sentence,
 )
 from apps.refunds.forms.rules import (
     OtherwiseForm,
@@ -21,6 +21,7 @@ from apps.refunds.forms.rules import (
 )
 
 __all__ = [
+    "BatchForm",
     "DeclineForm",
     "OtherwiseForm",
     "PublishForm",
@@ -35,5 +36,4 @@ __all__ = [
     "over_refund_sentence",
     "read_refund_amount",
     "suggested_rule",
-    "window_sentence",
 ]

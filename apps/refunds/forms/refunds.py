@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any, Final, cast
 
 from django import forms
@@ -15,8 +14,9 @@ from apps.core.money import Money
 from apps.core.names import named, one_line
 from apps.merchants.models import Store
 from apps.qrcodes.forms import read_amount
+from apps.refunds.limitwords import parts_sentence, window_sentence
 from apps.refunds.models import ReasonCode, RequestReason
-from apps.refunds.services import NotRefundable, PastWindow
+from apps.refunds.services import NotRefundable, PastLimits
 
 REASON_LENGTH: Final = 80
 
@@ -30,16 +30,10 @@ def over_refund_sentence(left: Money) -> str:
 
 def not_refundable_sentence(refused: NotRefundable) -> str:
     """Why a payment takes no refund."""
-    if isinstance(refused, PastWindow):
-        return window_sentence(days=refused.days, last_day=refused.last_day)
+    if isinstance(refused, PastLimits):
+        sentence = parts_sentence if refused.reason == "parts" else window_sentence
+        return sentence(refused.allowance)
     return gettext("This payment can no longer be refunded.")
-
-
-def window_sentence(*, days: int, last_day: date) -> str:
-    """That by the agreement the platform takes no refund of a payment any more, and what else can be done."""
-    return gettext(
-        "By your agreement the platform takes refunds for %(days)d days; of this payment it did until %(day)s. Give the money back in another way, and book it as an adjustment."
-    ) % {"days": days, "day": last_day.isoformat()}
 
 
 def read_refund_amount(text: str, *, left: Money) -> Money:

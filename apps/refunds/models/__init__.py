@@ -1,5 +1,12 @@
 """Refunds, customers' requests, and the rules by which refunds are decided."""
 
+from apps.refunds.models.batches import (
+    BatchRowState,
+    BatchState,
+    RefundBatch,
+    RefundBatchRow,
+    ShareKind,
+)
 from apps.refunds.models.refunds import (
     AUTOMATIC_REASON,
     AUTOMATIC_WORDS,
@@ -22,9 +29,13 @@ __all__ = [
     "OUTSIDE_WORDS",
     "RESERVING",
     "UNDER_WAY",
+    "BatchRowState",
+    "BatchState",
     "DraftState",
     "ReasonCode",
     "Refund",
+    "RefundBatch",
+    "RefundBatchRow",
     "RefundDecision",
     "RefundRequest",
     "RefundRuleBook",
@@ -33,4 +44,5 @@ __all__ = [
     "RequestReason",
     "RequestState",
     "RequestTerms",
+    "ShareKind",
 ]

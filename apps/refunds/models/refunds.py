@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
@@ -104,7 +106,10 @@ class Refund(MerchantScoped):
     code_text = models.CharField(max_length=64, default="")
     message = models.CharField(max_length=300, default="")
     created_at = models.DateTimeField()
+    #: The first time that it went to the platform, and its time there for all repeats.
     sent_at = models.DateTimeField(null=True)
+    #: The latest time.
+    tried_at = models.DateTimeField(null=True)
     accepted_at = models.DateTimeField(null=True)
     refunded_at = models.DateTimeField(null=True)
     booked_date = models.DateField(null=True)
@@ -148,6 +153,11 @@ class Refund(MerchantScoped):
         """Of what this member took or none."""
         taken = "payment__order__taken_by"
         return models.Q(**{f"{taken}__isnull": True}) | models.Q(**{taken: member_id})
+
+    @property
+    def last_tried_at(self) -> datetime | None:
+        """When it last went to the platform; of one from before that was kept, when it first did."""
+        return self.tried_at or self.sent_at
 
     @property
     def shown_reason(self) -> str:

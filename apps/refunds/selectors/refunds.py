@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.utils.functional import Promise
 
-from apps.core import clock, keyset
+from apps.core import keyset
 from apps.core.encryption import unseal
+from apps.core.models import Due
 from apps.core.money import Money
 from apps.core.tenancy import ScopedQuerySet
 from apps.payments.models import Payment, PaymentState
 from apps.platforms import messages
 from apps.platforms.gateway import RefundRef
-from apps.platforms.selectors.agreements import refund_window_on
 from apps.platforms.wording import own_words
 from apps.refunds.models import (
     Refund,
@@ -111,6 +111,17 @@ def answer_of(refund: Refund) -> Promise | str:
     return messages.explain(platform, code, fallback=refund.message, about=messages.About.REFUND)
 
 
+def next_send_at(refund: Refund) -> datetime | None:
+    """When a refund goes to the platform, or goes there again; None where nothing of the kind is due. One query."""
+    if refund.state not in {RefundState.READY, RefundState.QUEUED}:
+        return None
+    due = Due.objects.filter(
+        task="refunds.send", merchant_id=refund.merchant_id, subject_id=refund.pk
+    )
+    at: datetime | None = due.values_list("due_at", flat=True).first()
+    return at
+
+
 def refund_ref(refund: Refund) -> RefundRef:
     """How a gateway is told which refund is meant; it must have been sent, or be about to be."""
     return RefundRef(
@@ -130,24 +141,6 @@ def refunded_before(refund: Refund) -> Money | None:
     if open_minor != refund.amount_minor:
         return None
     return Money(payment.refunded_minor, payment.currency)
-
-
-@dataclass(frozen=True, slots=True)
-class RefundWindow:
-    """Until when, by the agreement, a platform takes refunds of a payment: ``days`` after its day, China's calendar."""
-
-    days: int
-    last_day: date
-
-
-def refund_window(payment: Payment, *, now: datetime) -> RefundWindow | None:
-    """What the agreement in force today says of a payment's refunds; None where there is none or it says nothing."""
-    if payment.paid_at is None:
-        return None
-    days = refund_window_on(payment.account, clock.business_date(now))
-    if days is None:
-        return None
-    return RefundWindow(days, clock.business_date(payment.paid_at) + timedelta(days=days))
 
 
 def request_terms() -> RequestTerms:

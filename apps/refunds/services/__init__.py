@@ -2,6 +2,19 @@
 
 from apps.refunds.services.accepting import take_back_refund
 from apps.refunds.services.applying import apply_refund_result
+from apps.refunds.services.batch_running import run_batch
+from apps.refunds.services.batches import (
+    BatchChanged,
+    NothingChosen,
+    NotNow,
+    cancel_batch,
+    pause_batch,
+    release_batch,
+    resume_batch,
+    retry_batch,
+    start_batch,
+    void_batch,
+)
 from apps.refunds.services.duplicates import refund_duplicate
 from apps.refunds.services.outside import (
     book_outside_refunds,
@@ -12,7 +25,7 @@ from apps.refunds.services.polling import poll_refund, refresh_refund
 from apps.refunds.services.requesting import (
     NotRefundable,
     OverRefund,
-    PastWindow,
+    PastLimits,
     cancel_refund,
     release_refund,
     request_refund,
@@ -43,35 +56,46 @@ from apps.refunds.services.rules import (
 from apps.refunds.services.sending import send_refund
 
 __all__ = [
+    "BatchChanged",
     "ChangedMeanwhile",
     "NotAskable",
+    "NotNow",
     "NotOpen",
     "NotPublishable",
     "NotRefundable",
+    "NothingChosen",
     "OverRefund",
-    "PastWindow",
+    "PastLimits",
     "RefusedByRules",
     "accept_request",
     "apply_refund_result",
     "ask_for_refund",
     "book_outside_refunds",
+    "cancel_batch",
     "cancel_refund",
     "decline_request",
     "drop_draft",
     "forget_contact",
     "hold_payments",
+    "pause_batch",
     "poll_refund",
     "poll_refunds",
     "publish_draft",
     "refresh_refund",
     "refund_duplicate",
+    "release_batch",
     "release_refund",
     "release_rules",
     "request_refund",
+    "resume_batch",
+    "retry_batch",
+    "run_batch",
     "send_refund",
     "set_request_terms",
     "set_rule",
+    "start_batch",
     "take_back_refund",
+    "void_batch",
     "void_refund",
     "void_rules",
     "weigh_outside_refunds",

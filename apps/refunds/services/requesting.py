@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -20,14 +21,15 @@ from apps.payments.models import Payment, PaymentState
 from apps.payments.services.ordering import new_number
 from apps.platforms.fees import fee_back
 from apps.platforms.selectors.agreements import fee_back_ppm
+from apps.platforms.selectors.refunding import Allowance
 from apps.refunds.models import RESERVING, Refund, RefundDecision, RefundState
-from apps.refunds.rulefacts import refund_book
+from apps.refunds.rulefacts import FINANCE_APPROVER, Outcome, refund_book
 from apps.refunds.selectors import (
     Verdict,
     assess,
     book_in_force,
     goes_by_counts,
-    refund_window,
+    refund_allowance,
 )
 
 #: The message of a refund that the rules refused; pages say which.
@@ -37,7 +39,7 @@ REFUSED_BY_RULES = "rules"
 class NotRefundable(Exception):
     """The payment is not paid, not visible to this member, or not known at the platform by a number that the portal has.
 
-    ``reason`` is ``"not_paid"``, ``"not_found"``, ``"no_number"`` or ``"window"`` (``PastWindow``).
+    ``reason`` is ``"not_paid"``, ``"not_found"``, ``"no_number"``, or what ``PastLimits`` says.
     """
 
     def __init__(self, reason: str) -> None:
@@ -45,13 +47,33 @@ class NotRefundable(Exception):
         self.reason = reason
 
 
-class PastWindow(NotRefundable):
-    """By the agreement the platform took refunds of this payment until ``last_day``, ``days`` days after it was paid."""
+class PastLimits(NotRefundable):
+    """The platform takes no more refunds of this payment: its time is over (``"window"``) or it has had all its parts
+    (``"parts"``), by ``allowance``."""
 
-    def __init__(self, *, days: int, last_day: date) -> None:
-        super().__init__("window")
-        self.days = days
-        self.last_day = last_day
+    def __init__(self, reason: str, allowance: Allowance) -> None:
+        super().__init__(reason)
+        self.allowance = allowance
+
+
+class NeedsMore(Exception):
+    """The rules ask for more confirmations, or for others, than what the refund is covered by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """What was confirmed of a batch as a whole, in place of a confirmation of each of its refunds."""
+
+    batch_id: int
+    approval: Approval | None
+    confirmations: int
+    permission: str
+
+    def covers(self, outcome: Outcome) -> bool:
+        """Whether it is enough for what the rules ask for. Those who confirm for finance may confirm anything."""
+        return outcome.confirmations <= self.confirmations and (
+            outcome.permission == self.permission or self.permission == FINANCE_APPROVER
+        )
 
 
 class OverRefund(Exception):
@@ -113,12 +135,14 @@ def request_refund(
     refund_no: str = "",
     reason_code: str = "",
     origin: str = "member",
+    cover: Cover | None = None,
 ) -> Refund:
     """Reserve the amount and either send the refund or put it under four eyes, as the rules say.
 
     Where they refuse it, the refund is written down as refused, with what was decided, and reserves nothing. ``origin`` is one
     of ``rulefacts.ORIGINS``.
     With a ``refund_no`` chosen beforehand (by ``new_number``) a second call finds the first one's refund and makes none.
+    With ``cover`` nobody is asked again: it is ready where the cover is enough, else NeedsMore is raised.
     Raises NotRefundable, OverRefund, and leaves nothing behind then.
     """
     payment = (
@@ -139,7 +163,10 @@ def request_refund(
         raise NotRefundable("not_paid")
     if not payment.is_known_there:
         raise NotRefundable("no_number")
-    _refuse_past_window(payment, now)
+    allowance = refund_allowance(payment, now=now)
+    past = allowance.refuses(now)
+    if past:
+        raise PastLimits(past, allowance)
     left = Money(payment.amount_minor - payment.refund_reserved_minor, payment.currency)
     if not 0 < amount.minor <= left.minor:
         raise OverRefund(left)
@@ -147,6 +174,10 @@ def request_refund(
         payment, amount, member=member, reason=reason_code, origin=origin, now=now
     )
     waits, refuses = verdict.waits, verdict.outcome.refuses
+    if cover is not None and waits:
+        if not cover.covers(verdict.outcome):
+            raise NeedsMore
+        waits = False
     if waits and member is None:
         raise NotRefundable("needs_a_member")
     facts: dict[str, Any] = {
@@ -157,6 +188,7 @@ def request_refund(
         "rule_version": verdict.book_number,
         "weighed_minor": verdict.facts["total"],
         "created_at": now,
+        "approval": cover.approval if cover is not None else None,
     }
     if refuses:
         refund = _write(
@@ -184,6 +216,7 @@ def request_refund(
         waits=waits,
         rules=verdict.book_number,
         rule=verdict.rule_number,
+        **({"batch": cover.batch_id} if cover is not None else {}),
     )
     if refuses:
         record_step(refund, "refund.rejected", actor=actor, now=now)
@@ -201,14 +234,9 @@ def request_refund(
         )
         refund.save(update_fields=["approval"])
     else:
-        enqueue_send(refund, due_at=now)
+        # One that must wait for the platform's gap between two parts is sent when its turn comes.
+        enqueue_send(refund, due_at=allowance.next_at or now)
     return refund
-
-
-def _refuse_past_window(payment: Payment, now: datetime) -> None:
-    window = refund_window(payment, now=now)
-    if window is not None and clock.business_date(now) > window.last_day:
-        raise PastWindow(days=window.days, last_day=window.last_day)
 
 
 def assess_alone(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Max
+from django.db.models.functions import Coalesce
 
 from apps.core import outbox
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.core.outbox import PutOff
+from apps.payments.models import Payment
 from apps.platforms.gateway import (
     AskedTooOften,
     NotSupported,
@@ -21,6 +24,7 @@ from apps.platforms.gateway import (
     RefundRequest,
     RefundResult,
 )
+from apps.platforms.selectors.refunding import gap_of
 from apps.platforms.services import gateway_of, notify_url, pacing
 from apps.platforms.services.asking import talk
 from apps.platforms.services.pacing import Tally
@@ -85,7 +89,9 @@ def _send(refund: Refund, tally: Tally, *, now: datetime) -> datetime | None:
         terminal_id=refund.payment.terminal_id,
         began_at=refund.payment.created_at,
     )
-    first = _is_first(refund, now=now)
+    first, turn = _take_turn(refund, now=now)
+    if turn is not None:
+        return turn
     if not first and not _may_send_again(refund, gateway, tally, now=now):
         # An earlier call may have worked though its answer was lost; only if the platform knows nothing of it may a
         # refusal of this one be taken as final.
@@ -128,20 +134,36 @@ def _send(refund: Refund, tally: Tally, *, now: datetime) -> datetime | None:
     return None
 
 
-def _is_first(refund: Refund, *, now: datetime) -> bool:
+def _take_turn(refund: Refund, *, now: datetime) -> tuple[bool, datetime | None]:
     """Whether nobody has sent it before; then this moment becomes its time, before the call and for all repeats.
 
-    Two workers at once must not give it two times: UnionPay knows a refund by number and time together.
+    Two workers at once must not give it two times: UnionPay knows a refund by number and time together. Where the platform
+    wants a while between two refunds of a payment, the second says when its turn comes, and nothing is done.
     """
-    if refund.sent_at is not None:
-        return False
+    gap = gap_of(refund.account)
     with transaction.atomic():
-        first = Refund.objects.filter(pk=refund.pk, sent_at__isnull=True).update(sent_at=now)
-        refund.refresh_from_db(fields=["sent_at"])
+        # The payment's row is the lock: of two refunds of one payment, the second sees when the first went.
+        Payment.objects.select_for_update(of=("self",)).get(pk=refund.payment_id)
+        turn = None if gap is None else _turn(refund, gap, now=now)
+        if turn is not None:
+            return False, turn
+        mine = Refund.objects.filter(pk=refund.pk, state__in=SENDABLE)
+        if not mine.update(tried_at=now):
+            # Withdrawn a moment ago: nothing is sent, and nothing is due any more.
+            return False, now
+        first = mine.filter(sent_at__isnull=True).update(sent_at=now)
+        refund.refresh_from_db(fields=["sent_at", "tried_at"])
         if first:
             # Before the call: whatever becomes of this process, the refund is asked about.
             _follow(refund, state=RefundState.PROCESSING, now=now)
-    return bool(first)
+    return bool(first), None
+
+
+def _turn(refund: Refund, gap: timedelta, *, now: datetime) -> datetime | None:
+    """When this refund may go to the platform, None if now."""
+    others = Refund.objects.filter(payment_id=refund.payment_id).exclude(pk=refund.pk)
+    last = others.aggregate(at=Max(Coalesce("tried_at", "sent_at")))["at"]
+    return last + gap if last is not None and now < last + gap else None
 
 
 def _may_send_again(

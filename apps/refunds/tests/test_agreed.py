@@ -14,7 +14,7 @@ from apps.payments.tests.factories import make_account, make_paid
 from apps.platforms.models import PlatformAccount
 from apps.platforms.services.agreements import Terms, Tier, enter_agreement
 from apps.refunds.models import Refund
-from apps.refunds.services import PastWindow, request_refund
+from apps.refunds.services import PastLimits, request_refund
 
 
 @pytest.fixture
@@ -67,17 +67,18 @@ def test_the_window_ends_after_its_last_day(shop: Shop, account: PlatformAccount
         sign(account, refund_window_days=30)
         payment = make_paid(shop, account, minor=10_000)
         assert refund(shop, payment, 100, days=30).amount_minor == 100
-        with pytest.raises(PastWindow) as refused:
+        with pytest.raises(PastLimits) as refused:
             refund(shop, payment, 100, days=31)
-        assert refused.value.days == 30
+        assert refused.value.reason == "window"
+        assert refused.value.allowance.agreed_days == 30
         payment.refresh_from_db()
         assert payment.refund_reserved_minor == 100
         assert Refund.objects.count() == 1
 
 
-def test_without_an_agreement_nothing_is_refused(shop: Shop, account: PlatformAccount) -> None:
+def test_without_an_agreement_only_the_platforms_own_limits_hold(shop: Shop) -> None:
     with inside(shop):
-        payment = make_paid(shop, account, minor=10_000)
+        payment = make_paid(shop, make_account(shop, platform="alipay"), minor=10_000)
         assert refund(shop, payment, 100, days=3_000).amount_minor == 100
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, connection
-from django.db.models import F
+from django.db.models import F, Sum
 
 from apps.core.audit import Actor
 from apps.core.money import Money
@@ -29,6 +29,8 @@ from apps.refunds.services.duplicates import REASON, duplicate_refund_no
 from apps.refunds.services.requesting import reserve
 
 THREADS = 12
+#: How many ask for one payment's money at the same moment in the proof.
+MANY = 200
 
 
 def together(work: Callable[[], None]) -> list[str]:
@@ -103,6 +105,93 @@ def test_without_the_lock_the_race_is_real(paid: tuple[Shop, Payment]) -> None:
     outcomes = together(refund)
     assert outcomes.count("OverRefund") == 0, "every thread believed there was enough left"
     assert outcomes.count("IntegrityError") == THREADS - 1
+
+
+#: So many of them hold a connection at a time: what is left of the server's for the test's own. The others wait for one, as a
+#: request does in front of a database whose connections are all taken.
+PLACES = threading.BoundedSemaphore(150)
+
+
+def many_at_once(*steps: Callable[[], None]) -> list[str]:
+    """Begin ``MANY`` requests at once, each on a connection of its own a step; nobody begins a step before all have done
+    the one before it. The names of what each raised, "" for none."""
+    starts = [threading.Barrier(MANY) for _ in steps]
+    outcomes: list[str] = []
+
+    def run() -> None:
+        outcome = ""
+        for start, step in zip(starts, steps, strict=True):
+            start.wait()
+            with PLACES:
+                try:
+                    step()
+                except (services.OverRefund, IntegrityError) as error:
+                    outcome = outcome or type(error).__name__
+                finally:
+                    connection.close()
+        outcomes.append(outcome)
+
+    threads = [threading.Thread(target=run) for _ in range(MANY)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+@pytest.mark.slow
+def test_of_two_hundred_at_once_exactly_what_was_paid_is_refunded(
+    paid: tuple[Shop, Payment],
+) -> None:
+    """Parts of ¥3 of a payment of ¥100: thirty-three fit, whatever the interleaving, and one more would not."""
+    shop, payment = paid
+
+    def refund() -> None:
+        with enter_scope(shop.scope):
+            services.request_refund(
+                payment_id=payment.pk,
+                amount=Money(300),
+                reason="x",
+                member=shop["cashier"],
+                actor=Actor("desk"),
+                now=NOW,
+            )
+
+    outcomes = many_at_once(refund)
+    assert len(outcomes) == MANY
+    assert outcomes.count("") == 33
+    assert outcomes.count("OverRefund") == MANY - 33
+    with enter_scope(shop.scope):
+        payment.refresh_from_db()
+        held = Refund.objects.aggregate(sum=Sum("amount_minor"))["sum"]
+        assert payment.refund_reserved_minor == held == 9_900
+
+
+@pytest.mark.slow
+def test_of_two_hundred_without_the_lock_many_times_what_was_paid_is_let_through(
+    paid: tuple[Shop, Payment],
+) -> None:
+    """The same check on a row that is not locked: all two hundred find enough left. Only the table's CHECK still holds."""
+    shop, payment = paid
+    let_through: list[int] = []
+
+    def look() -> None:
+        with enter_scope(shop.scope):
+            row = Payment.objects.get(pk=payment.pk)
+        if row.amount_minor - row.refund_reserved_minor < 300:
+            raise services.OverRefund(Money(0))
+        let_through.append(300)
+
+    def take() -> None:
+        with enter_scope(shop.scope):
+            Payment.objects.filter(pk=payment.pk).update(
+                refund_reserved_minor=F("refund_reserved_minor") + 300
+            )
+
+    outcomes = many_at_once(look, take)
+    assert sum(let_through) == MANY * 300 == 6 * payment.amount_minor
+    assert outcomes.count("OverRefund") == 0
+    assert outcomes.count("IntegrityError") == MANY - 33
 
 
 @pytest.fixture

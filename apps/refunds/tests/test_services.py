@@ -125,9 +125,10 @@ def test_splitting_a_refund_does_not_get_around_the_threshold(
 
 @pytest.mark.parametrize("parts", [[100, 100], [199, 1], [1] * 200, [200]])
 def test_the_parts_of_a_whole_refund_give_back_exactly_the_fee(
-    shop: Shop, account: PlatformAccount, parts: list[int]
+    shop: Shop, parts: list[int]
 ) -> None:
-    payment = make_paid(shop, account, minor=200)
+    # Alipay, which takes any number of parts.
+    payment = make_paid(shop, make_account(shop, platform="alipay"), minor=200)
     assert payment.fee_minor == 1
     fees = [ask(shop, payment, part).fee_minor for part in parts]
     assert sum(fees) == 1

@@ -1,6 +1,13 @@
 """Refunds: the list, asking for one, following it, and the rules."""
 
 from apps.refunds.views.asking import refund_create
+from apps.refunds.views.batches import (
+    batch_act,
+    batch_create,
+    batch_detail,
+    batch_list,
+    batch_results,
+)
 from apps.refunds.views.refunds import refund_ask, refund_cancel, refund_detail, refund_list
 from apps.refunds.views.requests import request_answer, request_list, request_settings
 from apps.refunds.views.rules import (
@@ -15,6 +22,11 @@ from apps.refunds.views.rules import (
 from apps.refunds.views.simulating import rule_simulate
 
 __all__ = [
+    "batch_act",
+    "batch_create",
+    "batch_detail",
+    "batch_list",
+    "batch_results",
     "refund_ask",
     "refund_cancel",
     "refund_create",

@@ -28,14 +28,14 @@ from apps.refunds.forms import (
     not_refundable_sentence,
     over_refund_sentence,
     read_refund_amount,
-    window_sentence,
 )
+from apps.refunds.limitwords import limit_words, refusal_sentence
 from apps.refunds.models import ReasonCode, RefundState
 from apps.refunds.selectors import (
     Verdict,
     assess,
     left_to_refund,
-    refund_window,
+    refund_allowance,
     refunds_of,
     verdict_words,
 )
@@ -130,18 +130,18 @@ def _render_form(
     request: MerchantRequest, payment: Payment, form: RefundForm, *, note: str = ""
 ) -> HttpResponse:
     left = left_to_refund(payment)
-    window = refund_window(payment, now=clock.now())
+    now = clock.now()
+    refunds = refunds_of(payment)
+    allowance = refund_allowance(payment, now=now, refunds=refunds)
     context = {
         "payment": payment,
         "form": form,
         "left": left,
         "paid": payment.state == PaymentState.SUCCEEDED,
         "known_there": payment.is_known_there,
-        "window": window,
-        "window_over": window_sentence(days=window.days, last_day=window.last_day)
-        if window is not None and clock.business_date(clock.now()) > window.last_day
-        else "",
-        "refunds": refunds_of(payment),
+        "limits": limit_words(allowance, now),
+        "too_late": refusal_sentence(allowance, now),
+        "refunds": refunds,
         # A wrong amount has its sentence at the field already.
         "says": {}
         if form["amount"].errors

@@ -12,17 +12,20 @@ from apps.approvals.selectors import decisions_of, members_who_may
 from apps.core import clock
 from apps.core.htmx import render_page, wants_fragment
 from apps.core.names import named
+from apps.core.templatetags.portal import china_time
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.merchants.selectors import list_stores
 from apps.refunds.forms import RefundFilterForm
 from apps.refunds.models import RESERVING, UNDER_WAY, Refund, RefundState
-from apps.refunds.path import path_of
+from apps.refunds.path import abnormal_steps, path_of
 from apps.refunds.rulefacts import ANY_APPROVER
 from apps.refunds.selectors import (
     RefundFilters,
     answer_of,
+    batch_of,
     get_refund,
     has_refunds,
+    next_send_at,
     page_refunds,
     requests_open,
     rule_of,
@@ -74,6 +77,25 @@ def refund_list(request: MerchantRequest) -> HttpResponse:
     return render_page(request, "refunds/refund_list.html", context, partial="refunds")
 
 
+def _next_words(refund: Refund) -> str:
+    """When a refund goes to the platform that has to wait for it; "" for one that waits for nothing."""
+    at, now = next_send_at(refund), clock.now()
+    if at is None or at <= now:
+        return ""
+    words = {"time": china_time(at, "minutes")}
+    if refund.state == RefundState.QUEUED:
+        return (
+            _(
+                "It is sent again by itself at %(time)s, under the same number. Put money into the balance at the platform before; you need not ask again."
+            )
+            % words
+        )
+    return (
+        _("It is sent at %(time)s: the platform wants a while between two refunds of one payment.")
+        % words
+    )
+
+
 @merchant_view("refunds.view")
 @require_safe
 def refund_detail(request: MerchantRequest, refund_id: int) -> HttpResponse:
@@ -103,6 +125,9 @@ def refund_detail(request: MerchantRequest, refund_id: int) -> HttpResponse:
         "payment": refund.payment,
         "path": path_of(refund, decisions=decisions, rule=rule_of(refund)),
         "answer": answer_of(refund),
+        "next_words": _next_words(refund),
+        "steps": abnormal_steps(refund),
+        "batch": batch_of(refund.pk),
         "waiting": waiting,
         "live": waiting or under_way,
         "may_decide": may_decide,

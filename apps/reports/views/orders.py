@@ -22,9 +22,10 @@ from apps.payments.models import OrderState, Payment, PaymentState
 from apps.payments.selectors import get_order, get_payment
 from apps.platforms.messages import About
 from apps.platforms.wording import remark_words
+from apps.refunds.limitwords import limit_words, refusal_sentence
 from apps.refunds.models import UNDER_WAY, Refund, RefundState
 from apps.refunds.path import end_words
-from apps.refunds.selectors import answer_of, rules_of
+from apps.refunds.selectors import answer_of, refund_allowance, rules_of
 from apps.reports import timeline, wording
 from apps.reports.selectors import OrderStory, PaymentCard, booked_from, order_story
 from apps.reports.views.rows import english
@@ -37,6 +38,16 @@ def _refund_url(request: MerchantRequest, card: PaymentCard) -> str:
         return reverse("refunds:refund_create", args=[request.merchant.slug, card.payment.pk])
     except NoReverseMatch:
         return ""
+
+
+def _limits(card: PaymentCard) -> tuple[list[str], str]:
+    """By what the platform takes refunds of a payment that has something left to refund, and why it takes none any more."""
+    if card.left_minor <= 0:
+        return [], ""
+    now = clock.now()
+    allowance = refund_allowance(card.payment, now=now, refunds=card.refunds)
+    too_late = refusal_sentence(allowance, now)
+    return [] if too_late else limit_words(allowance, now), too_late
 
 
 def _raw(card: PaymentCard) -> str:
@@ -89,13 +100,16 @@ def _refund_said(refund: Refund) -> str:
 
 
 def _card(request: MerchantRequest, card: PaymentCard, rules: dict[int, str]) -> dict[str, Any]:
+    limits, too_late = _limits(card)
     return {
         "card": card,
         "payment": card.payment,
         "way": wording.product_words(card.payment.product),
         "wallet": _wallet(card),
         "said": _payment_said(card.payment),
-        "refund_url": _refund_url(request, card),
+        "refund_url": "" if too_late else _refund_url(request, card),
+        "limits": limits,
+        "too_late": too_late,
         "refunds": [
             {
                 "row": row,

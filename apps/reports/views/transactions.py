@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.http import HttpResponse, QueryDict
 from django.urls import reverse
@@ -12,7 +13,7 @@ from apps.core import clock, keyset
 from apps.core.htmx import render_page, wants_fragment
 from apps.merchants.access import MerchantRequest, merchant_view
 from apps.reports.forms import TransactionFilterForm, too_many_words
-from apps.reports.models import Transaction
+from apps.reports.models import Transaction, TransactionKind
 from apps.reports.selectors import (
     PAGE_SIZE,
     PAGE_SIZES,
@@ -84,6 +85,29 @@ def _address(request: MerchantRequest, name: str, place: str) -> str:
     return f"{request.path}?{query.urlencode()}"
 
 
+def _batch_url(request: MerchantRequest, filters: TransactionFilters) -> str:
+    """Where all payments of this view may be refunded together; "" where nothing narrows it, or what does is more than that page knows."""
+    more = (filters.q, filters.terminal_id, filters.source)
+    payments = filters.kind in {"", TransactionKind.PAYMENT} and filters.state in {"", "paid"}
+    if "refunds.batch" not in request.permissions or any(more) or not payments:
+        return ""
+    yuan = {
+        name: None if minor is None else f"{minor // 100}.{minor % 100:02d}"
+        for name, minor in (("amount_min", filters.amount_min), ("amount_max", filters.amount_max))
+    }
+    chosen = {
+        "code": filters.code_id,
+        "store": filters.store_id,
+        "platform": filters.platform,
+        "date_from": filters.date_from,
+        "date_to": filters.date_to,
+        **yuan,
+    }
+    query = {name: str(value) for name, value in chosen.items() if value not in (None, "")}
+    address = reverse("refunds:batch_create", args=[request.merchant.slug])
+    return f"{address}?{urlencode(query)}" if query else ""
+
+
 @require_GET
 @merchant_view("transactions.view")
 def transaction_list(request: MerchantRequest) -> HttpResponse:
@@ -120,6 +144,7 @@ def transaction_list(request: MerchantRequest) -> HttpResponse:
         "failed": failed,
         "sums": sums,
         "query": query.urlencode(),
+        "batch_url": "" if failed else _batch_url(request, filters),
         "sized_query": sized.urlencode(),
         "here": f"{request.path}?{query.urlencode()}" if query else request.path,
         "sizes": PAGE_SIZES,

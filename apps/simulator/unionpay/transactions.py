@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.simulator import books, faults, paycodes, skew
+from apps.simulator import books, clock, faults, paycodes, skew
 from apps.simulator.models import (
     Merchant,
     Order,
@@ -29,8 +29,8 @@ from apps.simulator.unionpay.wire import Refusal
 
 #: How long an order can be paid when the merchant names no payTimeout.
 ORDER_LIFE = timedelta(minutes=15)
-#: Refunds are taken for about eleven months.
-REFUND_WINDOW = timedelta(days=335)
+#: For so many months refunds are taken. To the end of the day: chosen, the documents say no more.
+REFUND_MONTHS = 11
 #: What the merchant calls the thing in ``riskRateInfo``.
 COMMODITY = re.compile(r"commodityName=([^&}]*)")
 
@@ -229,7 +229,7 @@ def refund(call: Call) -> dict[str, str]:
     """04/00: give back all or part, within eleven months. 00 says that it was accepted."""
     _checked(call, business=("000000", "000201"))
     order = _original(call)
-    if call.now - (order.paid_at or order.created_at) > REFUND_WINDOW:
+    if call.now >= clock.months_over(order.paid_at or order.created_at, REFUND_MONTHS):
         raise Refusal("35")
     if int(call.fields["txnAmt"]) > order.refundable_fen:
         raise Refusal("36")

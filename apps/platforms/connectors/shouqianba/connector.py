@@ -25,6 +25,7 @@ from apps.platforms.gateway import (
     PlatformRejected,
     PlatformUnavailable,
     RawNotification,
+    RefundLimits,
     StatementFile,
     StatementKind,
     StatementUnreadable,
@@ -55,6 +56,8 @@ class ShouqianbaGateway(PaymentCalls, RefundCalls):
             Capability.TERMINALS,
         }
     )
+    #: Three months (its refund interface).
+    refund_limits: ClassVar[RefundLimits] = RefundLimits(months=3)
     #: A callback's: the terminal's number and the platform's signature, nothing secret.
     signature_headers: ClassVar[frozenset[str]] = frozenset({"authorization"})
     #: There is one call for both: cancelling.

@@ -30,6 +30,7 @@ from apps.platforms.gateway import (
     PlatformRejected,
     PlatformUnavailable,
     RawNotification,
+    RefundLimits,
     StatementFile,
     StatementKind,
     StatementMissing,
@@ -71,6 +72,10 @@ class UnionpayGateway(PaymentCalls, RefundCalls):
             Capability.PARTIAL_REFUND,
             Capability.TRADE_STATEMENT,
         }
+    )
+    #: Eleven months (its product pages). The last minutes of the settlement day are left to the refund: see ``wire``.
+    refund_limits: ClassVar[RefundLimits] = RefundLimits(
+        months=11, cancels_until=-wire.CANCEL_MARGIN
     )
     #: The settlement day runs from 23:00 of the day before to 23:00 (UnionPay's pages on the reconciliation file).
     bill_day_starts: ClassVar[timedelta] = timedelta(hours=-1)

@@ -60,7 +60,7 @@ _UNWANTED = re.compile(r"[&={}\[\]\"'\ud800-\udfff\x00-\x1f\x7f]")
 #: Bills and settlement run from 23:00 of the day before (Beijing).
 _DAY_STARTS_BEFORE = timedelta(hours=1)
 #: A cancellation must arrive on the payment's settlement day; so close to its end it might not.
-_CANCEL_MARGIN = timedelta(minutes=10)
+CANCEL_MARGIN = timedelta(minutes=10)
 
 #: Products of the cashier page are another business at UnionPay than codes are.
 _PAGES = {Product.IN_APP, Product.BROWSER}
@@ -201,7 +201,7 @@ def _may_cancel(request: RefundRequest) -> bool:
     """Whether all of a payment goes back on its own settlement day. Decided by nothing that changes between repeats."""
     if request.paid_at is None or request.amount != request.order_amount:
         return False
-    return settlement_day(request.paid_at) == settlement_day(request.began_at + _CANCEL_MARGIN)
+    return settlement_day(request.paid_at) == settlement_day(request.began_at + CANCEL_MARGIN)
 
 
 def outcome(code: str, *, product: Product, over: bool) -> Outcome:

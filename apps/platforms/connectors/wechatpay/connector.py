@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import secrets
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import IO, Any, ClassVar
 from urllib.parse import urlencode
 
@@ -31,6 +31,7 @@ from apps.platforms.gateway import (
     PlatformRejected,
     PlatformUnavailable,
     RawNotification,
+    RefundLimits,
     StatementEmpty,
     StatementFile,
     StatementKind,
@@ -85,6 +86,10 @@ class WechatpayGateway(PaymentCalls, RefundCalls, RenewalCalls):
             Capability.TRADE_STATEMENT,
             Capability.FUND_STATEMENT,
         }
+    )
+    #: A year to the second, fifty parts, one a minute (its refund guide).
+    refund_limits: ClassVar[RefundLimits] = RefundLimits(
+        days=365, parts=50, gap=timedelta(minutes=1)
     )
 
     # Notifications
