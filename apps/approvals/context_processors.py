@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from apps.accounts.models import User
 from apps.approvals.selectors import waiting_for
+from apps.core import clock
 from apps.core.tenancy import NoScope
 
 
@@ -22,7 +23,7 @@ def waiting(request: HttpRequest) -> dict[str, Any]:
     @cache
     def waiting_count() -> int:
         try:
-            return waiting_for(member=user, permissions=permissions).count()
+            return waiting_for(member=user, permissions=permissions, now=clock.now()).count()
         except NoScope:
             # An error page is drawn after the merchant's scope has ended.
             return 0

@@ -282,10 +282,18 @@ class TestDatabase:
     def test_posted_without_an_entry_is_refused(self, shop: Shop) -> None:
         adjustment = adjust(shop)
         with (
-            pytest.raises(IntegrityError, match="ledger_adjustment_posted_facts"),
+            pytest.raises(IntegrityError, match="it waits for another member"),
             transaction.atomic(),
         ):
             Adjustment.objects.filter(pk=adjustment.pk).update(state=POSTED)
+        limit(100_000)
+        alone = adjust(shop)
+        assert alone.approval_id is None
+        with (
+            pytest.raises(IntegrityError, match="ledger_adjustment_posted_facts"),
+            transaction.atomic(),
+        ):
+            Adjustment.objects.filter(pk=alone.pk).update(entry=None)
 
 
 def test_the_limit_has_versions_and_an_audit_row(shop: Shop) -> None:

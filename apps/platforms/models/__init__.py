@@ -22,6 +22,7 @@ from apps.platforms.models.agreements import (
     FeeTier,
     ReminderMail,
 )
+from apps.platforms.models.changes import ChangeState, CredentialChange
 
 __all__ = [
     "AccountPace",
@@ -30,7 +31,9 @@ __all__ = [
     "Agreement",
     "AgreementDocument",
     "AgreementReminder",
+    "ChangeState",
     "ChecklistTick",
+    "CredentialChange",
     "DocumentKind",
     "DocumentPiece",
     "FeeRounding",

@@ -217,10 +217,10 @@ class Needs:
         )
 
 
-def what_needs(*, member: User, permissions: frozenset[str], today: date) -> Needs:
+def what_needs(*, member: User, permissions: frozenset[str], today: date, now: datetime) -> Needs:
     """What the member could do something about now, by permission."""
     return Needs(
-        approvals=waiting_for(member=member, permissions=permissions).count()
+        approvals=waiting_for(member=member, permissions=permissions, now=now).count()
         if "refunds.approve" in permissions
         else 0,
         refunds=Refund.objects.visible()

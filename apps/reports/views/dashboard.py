@@ -115,7 +115,10 @@ def dashboard(request: MerchantRequest) -> HttpResponse:
     may_list = "transactions.view" in request.permissions
     latest = list_transactions(TransactionFilters(), size=LATEST).rows if may_list else []
     needs = what_needs(
-        member=request.member, permissions=request.permissions, today=clock.business_date(now)
+        member=request.member,
+        permissions=request.permissions,
+        today=clock.business_date(now),
+        now=now,
     )
     context = {
         "now": now,
