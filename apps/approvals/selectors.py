@@ -163,9 +163,7 @@ def deciders(
     receivers = set(handed.values_list("receiver_id", flat=True)) - known
     stand_ins = members_now(receivers) if receivers else {}
     return own + [
-        member
-        for _user, member in sorted(stand_ins.items())
-        if _may(member, STANDS_IN, store_id) or (store_id is None and member.store_ids is None)
+        member for _user, member in sorted(stand_ins.items()) if _may(member, STANDS_IN, store_id)
     ]
 
 

