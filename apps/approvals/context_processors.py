@@ -29,11 +29,12 @@ def waiting(request: HttpRequest) -> dict[str, Any]:
 
     @cache
     def found() -> tuple[int, list[tuple[Waiting, int]]]:
+        now = clock.now()
         try:
             kinds = kinds_for(permissions)
             *others, confirmations = sql.counts(
-                *(kind.rows(clock.now()) for kind in kinds),
-                waiting_for(member=user, permissions=permissions),
+                *(kind.rows(now) for kind in kinds),
+                waiting_for(member=user, permissions=permissions, now=now),
             )
         except NoScope:
             # An error page is drawn after the merchant's scope has ended.

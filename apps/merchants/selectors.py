@@ -46,6 +46,7 @@ PERMISSION_WORDS: Final[Mapping[str, str | Promise]] = {
     "exports.create": _("Export transactions"),
     "platforms.view": _("See platform accounts"),
     "platforms.manage": _("Connect platforms"),
+    "platforms.approve": _("Confirm new keys of platforms that another member entered"),
     "stores.view": _("See stores and terminals"),
     "stores.manage": _("Add and change stores and terminals"),
     "team.view": _("See the team"),

@@ -232,6 +232,9 @@ TERMINAL_EVENTS: Final[Mapping[str, tuple[Promise, str, str]]] = {
 _EVENTS: Final[Mapping[str, tuple[Promise, str, str]]] = {
     "account.connected": (gettext_lazy("Connected"), "plug-connected", "ok"),
     "account.changed": (gettext_lazy("Changed"), "pencil", "info"),
+    "account.keys_asked": (gettext_lazy("New keys wait for confirmation"), "hourglass", "wait"),
+    "account.keys_changed": (gettext_lazy("Keys replaced, confirmed by another"), "check", "ok"),
+    "account.keys_dropped": (gettext_lazy("New keys not confirmed"), "ban", "quiet"),
     "account.checked": (gettext_lazy("Checked"), "refresh", "quiet"),
     "account.moved": (gettext_lazy("Moved in the order of preference"), "arrows-exchange", "quiet"),
     "account.renewed": (gettext_lazy("Platform's certificate renewed"), "refresh", "quiet"),

@@ -24,6 +24,7 @@ APPEND_ONLY = {
     "refunds_refunddecision",
     "refunds_refundrulebook",
     "checkout_shifttotal",
+    "approvals_approvalterms",
     "approvals_decision",
     "core_auditevent",
     "core_auditseal",

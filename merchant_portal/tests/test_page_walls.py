@@ -15,6 +15,7 @@ from PIL import Image
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval
+from apps.approvals.services import delegate
 from apps.checkout.services import open_shift, put_up_display
 from apps.core.audit import Actor
 from apps.core.models import Due
@@ -340,6 +341,15 @@ def populate(shop: Shop) -> dict[str, object]:
         actor=Actor("t"),
     )
     approval = Approval.objects.get(subject_kind="refund")
+    delegation = delegate(
+        giver=shop["finance"],
+        receiver_id=shop["manager"].pk,
+        starts_at=NOW,
+        ends_at=NOW + timedelta(days=3),
+        reason="x",
+        actor=Actor("t"),
+        now=NOW,
+    )
     invitation = Invitation.objects.create(
         email="new@x.test", role="cashier", invited_by=shop["owner"], expires_at=NOW
     )
@@ -437,6 +447,7 @@ def populate(shop: Shop) -> dict[str, object]:
         "file_id": day_file.pk,
         "reopening_id": reopening.pk,
         "approval_id": approval.pk,
+        "delegation_id": delegation.pk,
         "invitation_id": invitation.pk,
         "membership_id": member.pk,
         "store_id": shop.store.pk,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from pytest_django import DjangoAssertNumQueries
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState, Decision
 from apps.approvals.services import deliver_request
-from apps.core import tasks
+from apps.core import clock, tasks
 from apps.core.audit import Actor
 from apps.core.models import Due
 from apps.core.money import Money
@@ -56,7 +57,7 @@ def payment(shop: Shop) -> Payment:
         return make_paid(shop, make_account(shop), minor=900_000)
 
 
-def ask(shop: Shop, payment: Payment, *, role: str = "cashier") -> Approval:
+def ask(shop: Shop, payment: Payment, *, role: str = "cashier", now: datetime = NOW) -> Approval:
     with inside(shop):
         refund = services.request_refund(
             payment_id=payment.pk,
@@ -64,7 +65,7 @@ def ask(shop: Shop, payment: Payment, *, role: str = "cashier") -> Approval:
             reason="茶凉了",
             member=shop[role],
             actor=DESK,
-            now=NOW,
+            now=now,
         )
         assert refund.approval is not None
         approval: Approval = refund.approval
@@ -264,10 +265,7 @@ class TestSecondFactor:
 
     @pytest.fixture
     def approval(self, shop: Shop, payment: Payment) -> Approval:
-        approval = ask(shop, payment)
-        with inside(shop):
-            Approval.objects.update(expires_at=NOW.replace(year=2999))
-        return approval
+        return ask(shop, payment, now=clock.now())
 
     def test_it_is_asked_for_before_the_button(
         self, client: Client, shop: Shop, approval: Approval

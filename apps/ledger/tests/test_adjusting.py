@@ -282,10 +282,22 @@ class TestDatabase:
     def test_posted_without_an_entry_is_refused(self, shop: Shop) -> None:
         adjustment = adjust(shop)
         with (
-            pytest.raises(IntegrityError, match="ledger_adjustment_posted_facts"),
+            pytest.raises(IntegrityError, match="it waits for another member"),
             transaction.atomic(),
         ):
             Adjustment.objects.filter(pk=adjustment.pk).update(state=POSTED)
+        with (
+            pytest.raises(IntegrityError, match="ledger_adjustment_posted_facts"),
+            transaction.atomic(),
+        ):
+            Adjustment.objects.create(
+                reason=adjustment.reason,
+                memo="x",
+                amount_minor=1,
+                state=POSTED,
+                at=NOW,
+                created_at=NOW,
+            )
 
 
 def test_the_limit_has_versions_and_an_audit_row(shop: Shop) -> None:

@@ -22,6 +22,7 @@ from apps.platforms.models.agreements import (
     FeeTier,
     ReminderMail,
 )
+from apps.platforms.models.changes import ChangeState, CredentialChange
 
 __all__ = [
     "AccountPace",
@@ -31,7 +32,10 @@ __all__ = [
     "AgreementDocument",
     "AgreementReminder",
     "AgreementWithdrawal",
+    "ChangeState",
     "ChecklistTick",
+    "CredentialChange",
+    "DocumentKind",
     "DocumentPiece",
     "FeeRounding",
     "FeeTier",

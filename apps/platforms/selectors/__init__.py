@@ -15,6 +15,8 @@ from apps.merchants.models import Store
 from apps.platforms.gateway import Capability, Platform
 from apps.platforms.models import (
     AccountStore,
+    ChangeState,
+    CredentialChange,
     Notification,
     NotificationState,
     PlatformAccount,
@@ -98,6 +100,16 @@ def history_of(account: PlatformAccount, *, limit: int = 20) -> list[AuditEvent]
         subject_kind="account", subject_id=account.pk, action__startswith="account."
     )
     return list(events.order_by("-at", "-pk")[:limit])
+
+
+def waiting_change(account_id: int) -> CredentialChange | None:
+    """New keys of an account that wait for another member, with who entered them; None where none do."""
+    found: CredentialChange | None = (
+        CredentialChange.objects.select_related("requested_by")
+        .filter(account_id=account_id, state=ChangeState.WAITING)
+        .first()
+    )
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

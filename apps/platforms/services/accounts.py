@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from apps.accounts.models import User
 from apps.core import audit, doors, encryption
 from apps.core.audit import Actor
 from apps.merchants.models import Store
@@ -25,7 +26,7 @@ from apps.platforms.gateway import (
     Platform,
 )
 from apps.platforms.models import AccountStore, PlatformAccount
-from apps.platforms.services import renewal, terminals, trying, verdicts
+from apps.platforms.services import changing, renewal, terminals, trying, verdicts
 from apps.platforms.services.credentials import PURPOSE, credentials_of, sealed
 from apps.platforms.services.gateways import gateway_of
 from apps.platforms.services.trying import CredentialsRefused
@@ -132,6 +133,7 @@ def update_account(
     actor: Actor,
     now: datetime,
     unchecked: bool = False,
+    member: User | None = None,
     **products: bool,
 ) -> PlatformAccount:
     """Change an account. ``keys`` with a value replace those stored; what is empty or missing stays, unless it is of
@@ -141,6 +143,9 @@ def update_account(
     under them hang on both. Another app is another account. Changed keys are tried first, as by ``connect_account``.
     ``products`` as there; one left out stays as it is. An activation code is taken where the portal's own terminal is
     missing or lost (``terminals.needs_activation``), and only there.
+
+    Keys that ``member`` enters wait for another one where ``changing.needs_second`` says so (a ``CredentialChange``); the
+    rest is changed at once. An activation code then comes alone.
     Raises AccountNotFound, CredentialsRefused, PlatformUnreachable.
     """
     before = _get(account_id)
@@ -158,6 +163,15 @@ def update_account(
         trying.refuse_bad_shape(known, credentials, connecting=False)
         credentials, code = trying.without_code(credentials)
         if code:
+            if changing.differing(held.keys, credentials.keys) and changing.needs_second(
+                member, now=now
+            ):
+                raise CredentialsRefused(
+                    registry.ACTIVATION_CODE,
+                    _(
+                        "New keys wait for another member. Enter the code alone first, then the keys."
+                    ),
+                )
             if not terminals.needs_activation(before):
                 raise CredentialsRefused(
                     registry.ACTIVATION_CODE, _("The terminal works; it needs no new code.")
@@ -182,7 +196,12 @@ def update_account(
         account.all_stores = all_stores
         for name, on in _products(products).items():
             setattr(account, name, on)
-        if check is not None:
+        waits = check is not None and activated is None and member is not None
+        fresh = changing.differing(held.keys, given) if waits else {}
+        waits = bool(fresh) and changing.needs_second(member, now=now)
+        if waits and check is not None and member is not None:
+            changing.hold_back(account, fresh, check, member=member, actor=actor, now=now)
+        elif check is not None:
             account.credentials_sealed = sealed(credentials.keys, account.merchant_id)
             stands = verdicts.standing(account)
             if stands is None or held.keys.get(stands.field) != credentials.keys.get(stands.field):
@@ -190,7 +209,7 @@ def update_account(
         account.save(force_update=True)
         if activated is not None:
             terminals.keep(account, activated, terminal_id=None, actor=actor, now=now)
-        if check is not None:
+        if check is not None and not waits:
             renewal.begin(account, credentials, now=now)
         AccountStore.objects.filter(account=account).exclude(store_id__in=stores).delete()
         _serve(account, stores)
@@ -204,7 +223,7 @@ def update_account(
             all_stores=all_stores,
             store_ids=sorted(stores),
             **_products(products),
-            replaced=sorted(given),
+            replaced=[] if waits else sorted(given),
             check=check.state.value if check else "",
         )
     return account
@@ -293,7 +312,7 @@ def reseal_account(*, account_id: int) -> bool:
     For the rotation of keys. Raises AccountNotFound, CannotOpen.
     """
     account = _lock(account_id)
-    resealed = terminals.reseal(account)
+    resealed = changing.reseal_changes(account) | terminals.reseal(account)
     held = bytes(account.credentials_sealed)
     if encryption.key_id_of(held) == encryption.current_key_id():
         return resealed

@@ -34,9 +34,14 @@ def fingerprints_of(account: PlatformAccount) -> dict[str, str]:
     Raises CannotOpen.
     """
     return {
-        name: encryption.keyed_hash(
-            f"{name}:{value}", merchant_id=account.merchant_id, purpose="credential-fingerprint"
-        )[:8]
+        name: fingerprint(name, value, account.merchant_id)[:8]
         for name, value in credentials_of(account).keys.items()
         if value
     }
+
+
+def fingerprint(name: str, value: str, merchant_id: int) -> str:
+    """A keyed hash of one key, by which to tell whether it changed; it reveals nothing of it."""
+    return encryption.keyed_hash(
+        f"{name}:{value}", merchant_id=merchant_id, purpose="credential-fingerprint"
+    )

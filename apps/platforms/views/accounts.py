@@ -182,6 +182,7 @@ def account_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
             services.update_account(
                 account_id=account_id,
                 keys=form.key_values(),
+                member=request.member,
                 actor=request.actor(),
                 now=clock.now(),
                 **form.terms(),
@@ -192,6 +193,15 @@ def account_edit(request: MerchantRequest, account_id: int) -> HttpResponse:
             replaced = {field.name for field in registry.untried_fields(account.platform)}
             untried = replaced & form.key_values().keys()
             words = wording.untried_words(account.platform) if untried else ""
+            change = selectors.waiting_change(account_id) if form.key_values() else None
+            if change is not None:
+                messages.warning(
+                    request,
+                    _("Saved. The new keys hold as soon as another member has confirmed them."),
+                )
+                return redirect(
+                    "approvals:approval_detail", request.merchant.slug, change.approval_id
+                )
             messages.success(request, " ".join([_("Saved."), words]).strip())
             return _to_detail(request, account_id)
     return _form_page(request, form, account=account)
@@ -254,6 +264,7 @@ def account_detail(request: MerchantRequest, account_id: int) -> HttpResponse:
         ],
         "keys_lost": keys_lost,
         "renews": renews,
+        "change": selectors.waiting_change(account_id),
         "notify_url": services.notify_url(account),
         "needs_https": not (
             settings.NOTIFY_ALLOW_HTTP or settings.PUBLIC_URL.startswith("https://")

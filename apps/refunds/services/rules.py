@@ -11,7 +11,7 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState
-from apps.approvals.selectors import members_who_may
+from apps.approvals.selectors import needs_another
 from apps.approvals.services import end_approval, request_approval
 from apps.core import audit
 from apps.core.audit import Actor
@@ -189,8 +189,7 @@ def publish_draft(
     if problems or (effective_at is not None and effective_at < now):
         raise NotPublishable(problems)
     draft.effective_at = effective_at
-    others = members_who_may(permission=PUBLISH_PERMISSION, store_id=None, besides=member.pk)
-    if others:
+    if needs_another(permission=PUBLISH_PERMISSION, store_id=None, besides=member.pk, now=now):
         draft.state = DraftState.WAITING
         draft.approval = request_approval(
             subject_kind="refund_rules",

@@ -116,7 +116,7 @@ class TestOutcomes:
             role
             for role in Role.values
             if waiting_for(
-                member=shop[role], permissions=permissions_of(role, all_stores=True)
+                member=shop[role], permissions=permissions_of(role, all_stores=True), now=NOW
             ).exists()
         }
         assert may == {"owner", "finance"}

@@ -279,7 +279,7 @@ class TestFourEyes:
         self, shop: Shop, waiting: Refund
     ) -> None:
         approval = Approval.objects.get()
-        row = {"approval": approval, "approved": True, "digest": b"", "decided_at": NOW}
+        row = {"approval": approval, "approved": True, "digest": approval.digest, "decided_at": NOW}
         finance = shop["finance"]
         with pytest.raises(IntegrityError, match="not_the_requester"), transaction.atomic():
             Decision.objects.create(member=finance, requested_by_id=finance.pk, **row)

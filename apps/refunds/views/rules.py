@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.approvals.selectors import members_who_may
+from apps.approvals.selectors import members_who_may, needs_another
 from apps.core import clock
 from apps.core.rules import BadBook, Book
 from apps.core.rules.book import MOST_RULES
@@ -348,7 +348,7 @@ def rule_publish(request: MerchantRequest) -> HttpResponse:
             messages.error(request, _("Some rules never decide. Mend or remove them first."))
             return redirect("refunds:rule_draft", request.merchant.slug)
         if done.state == DraftState.WAITING:
-            messages.success(request, _("Asked for. Another owner must confirm the rules."))
+            messages.success(request, _("Asked for. They hold once they are confirmed."))
         elif done.effective_at is None:
             messages.success(
                 request, _("The new rules are in force. Refunds already asked for keep theirs.")
@@ -363,6 +363,9 @@ def rule_publish(request: MerchantRequest) -> HttpResponse:
         "problems": [one for one in problems_of(book, stores) if one.number],
         "others": members_who_may(
             permission=PUBLISH_PERMISSION, store_id=None, besides=request.member.pk
+        ),
+        "waits": needs_another(
+            permission=PUBLISH_PERMISSION, store_id=None, besides=request.member.pk, now=now
         ),
     }
     status = 422 if form.errors else 200

@@ -234,7 +234,7 @@ def what_needs(*, member: User, permissions: frozenset[str], today: date, now: d
     asked: dict[str, tuple[str, QuerySet[Any]]] = {
         "approvals": (
             "refunds.approve",
-            waiting_for(member=member, permissions=permissions),
+            waiting_for(member=member, permissions=permissions, now=now),
         ),
         "refunds": (
             "refunds.request",

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState
-from apps.approvals.selectors import members_who_may
+from apps.approvals.selectors import needs_another
 from apps.approvals.services import end_approval, request_approval
 from apps.core import audit
 from apps.core.audit import Actor
@@ -69,7 +69,7 @@ def change_rules(
         requested_by=member,
         created_at=now,
     )
-    if members_who_may(permission=PERMISSION, store_id=None, besides=member.pk):
+    if needs_another(permission=PERMISSION, store_id=None, besides=member.pk, now=now):
         draft.approval = request_approval(
             subject_kind="risk_book",
             subject_id=draft.pk,

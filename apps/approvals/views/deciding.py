@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -20,17 +21,29 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.approvals.forms import DecisionForm
-from apps.approvals.models import Approval, ApprovalState, Decision
+from apps.approvals.models import Approval, ApprovalState, Decision, NoticeStep
 from apps.approvals.selectors import (
+    Voice,
+    cooling_hours_for,
+    deciders,
     decisions_of,
     get_approval,
-    members_who_may,
+    notices_of,
     recently_decided,
     seen_through,
+    terms_in_force,
+    voice_of,
     waiting_for,
     waiting_for_others,
 )
-from apps.approvals.services import NotAllowed, Stale, decide
+from apps.approvals.services import (
+    NoCooling,
+    NotAllowed,
+    Stale,
+    decide,
+    start_cooling,
+    withdraw,
+)
 from apps.approvals.subjects import NotNow, subject_for
 from apps.core import clock
 from apps.core.htmx import render_page
@@ -40,6 +53,7 @@ _NOT_ALLOWED: Final[dict[str, str | Promise]] = {
     "requester": gettext_lazy("You asked for this yourself: another member must decide."),
     "permission": gettext_lazy("Your role may not decide this."),
     "already_decided": gettext_lazy("You have already decided this."),
+    "factor": gettext_lazy("Confirm with your second factor first."),
 }
 #: Why a decision came too late, by the state that it found.
 _STALE: Final[dict[str, str | Promise]] = {
@@ -63,6 +77,29 @@ def second_factor_given(request: MerchantRequest, *, now: datetime) -> bool:
     return any(
         record.get("method") == "mfa" and record.get("at", 0) > since
         for record in get_authentication_records(request, request.member)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A member's second factor: whether there is one, whether it is asked for, and whether this session has just proved it."""
+
+    exists: bool
+    asked: bool
+    given: bool
+
+    @property
+    def lacks(self) -> bool:
+        """It is asked for and not proved."""
+        return self.asked and not self.given
+
+
+def _factor_of(request: MerchantRequest, *, now: datetime) -> Factor:
+    exists = is_mfa_enabled(request.member)
+    return Factor(
+        exists=exists,
+        asked=exists or terms_in_force(now).factor,
+        given=exists and second_factor_given(request, now=now),
     )
 
 
@@ -93,6 +130,17 @@ def _endings(approvals: list[Approval]) -> dict[int, str]:
     }
 
 
+def decider_words(decision: Decision) -> str:
+    """Who decided, and in whose place."""
+    name = decision.member.display_name
+    if decision.on_behalf_of is None:
+        return name
+    return _("%(name)s for %(giver)s") % {
+        "name": name,
+        "giver": decision.on_behalf_of.display_name,
+    }
+
+
 def _row(approval: Approval, decisions: list[Decision], ending: str = "") -> dict[str, Any]:
     return {
         "approval": approval,
@@ -100,7 +148,7 @@ def _row(approval: Approval, decisions: list[Decision], ending: str = "") -> dic
         "amount_minor": approval.summary.get("amount_minor"),
         "reason": approval.summary.get("reason", ""),
         "number": approval.summary.get("order_no", ""),
-        "deciders": ", ".join(row.member.display_name for row in decisions),
+        "deciders": ", ".join(decider_words(row) for row in decisions),
         "ending": ending,
     }
 
@@ -109,8 +157,12 @@ def _row(approval: Approval, decisions: list[Decision], ending: str = "") -> dic
 @require_safe
 def approval_list(request: MerchantRequest) -> HttpResponse:
     """What waits for the member, what waits for others, what was decided lately."""
-    who: dict[str, Any] = {"member": request.member, "permissions": request.permissions}
-    decided = list(recently_decided(**who, now=clock.now()))
+    who: dict[str, Any] = {
+        "member": request.member,
+        "permissions": request.permissions,
+        "now": clock.now(),
+    }
+    decided = list(recently_decided(**who))
     endings = _endings(decided)
     context = {
         "mine": [_row(row, []) for row in waiting_for(**who).select_related("requested_by")],
@@ -169,6 +221,63 @@ def _decided(
         messages.success(request, _("Confirmed. It is carried out now."))
 
 
+def _cooled(
+    request: MerchantRequest, approval: Approval, digest: str, *, second_factor: bool
+) -> None:
+    """Begin the delay of a shop of one person and say what comes of it."""
+    try:
+        start_cooling(
+            approval_id=approval.pk,
+            member=request.member,
+            digest=bytes.fromhex(digest),
+            second_factor=second_factor,
+            actor=request.actor(),
+            now=clock.now(),
+        )
+    except NotAllowed as refused:
+        words = _NOT_ALLOWED["factor" if refused.reason == "factor" else "permission"]
+        messages.error(request, str(words))
+    except NoCooling:
+        messages.warning(
+            request, _("It cannot be carried out by itself: another member must confirm it.")
+        )
+    except Stale:
+        messages.warning(request, str(_STALE[ApprovalState.VOIDED]))
+    else:
+        messages.success(request, _("The delay has begun. You can cancel until it is over."))
+
+
+def _taken_back(request: MerchantRequest, approval: Approval) -> None:
+    try:
+        withdraw(
+            approval_id=approval.pk,
+            member=request.member,
+            actor=request.actor(),
+            now=clock.now(),
+        )
+    except NotAllowed:
+        messages.error(request, _("Only who asked can take it back."))
+    except Stale:
+        messages.warning(request, _("It was over already."))
+    else:
+        messages.success(request, _("Taken back. Nothing is carried out."))
+
+
+def _act(
+    request: MerchantRequest, approval: Approval, form: DecisionForm, *, factor: Factor
+) -> None:
+    """Carry out what a valid form says."""
+    wish = form.cleaned_data["decision"]
+    if wish == "withdraw":
+        _taken_back(request, approval)
+    elif wish in {"approve", "cool"} and factor.lacks:
+        messages.info(request, str(_NOT_ALLOWED["factor"]))
+    elif wish == "cool":
+        _cooled(request, approval, form.cleaned_data["digest"], second_factor=factor.given)
+    else:
+        _decided(request, approval, form, second_factor=factor.given)
+
+
 @merchant_view("dashboard.view")
 @require_http_methods(["GET", "HEAD", "POST"])
 def approval_detail(request: MerchantRequest, approval_id: int) -> HttpResponse:
@@ -180,17 +289,19 @@ def approval_detail(request: MerchantRequest, approval_id: int) -> HttpResponse:
     approval = get_approval(approval_id)
     if approval is None:
         raise Http404
-    needs_factor = is_mfa_enabled(request.member)
-    has_factor = needs_factor and second_factor_given(request, now=now)
+    factor = _factor_of(request, now=now)
     form = DecisionForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        approves = form.cleaned_data["decision"] == "approve"
-        if approves and needs_factor and not has_factor:
-            messages.info(request, _("Confirm with your second factor first."))
-        else:
-            _decided(request, approval, form, second_factor=has_factor)
+        _act(request, approval, form, factor=factor)
         return redirect("approvals:approval_detail", request.merchant.slug, approval.pk)
+    context = {**_shown(request, approval, now=now, factor=factor), "form": form}
+    status = 422 if form.errors else 200
+    return render(request, "approvals/approval_detail.html", context, status=status)
 
+
+def _shown(
+    request: MerchantRequest, approval: Approval, *, now: datetime, factor: Factor
+) -> dict[str, Any]:
     subject = subject_for(approval.subject_kind)
     # The digest is read first: were the subject changed in between, the page would show the newer words and the
     # decision on the older digest would be refused, never the reverse.
@@ -198,36 +309,50 @@ def approval_detail(request: MerchantRequest, approval_id: int) -> HttpResponse:
     decisions = decisions_of(approval.pk)
     is_requester = approval.requested_by_id == request.member.pk
     pending = approval.state == ApprovalState.PENDING
-    has_decided = any(row.member_id == request.member.pk for row in decisions)
-    holds = approval.permission in request.permissions
-    may_decide = pending and holds and not is_requester and not has_decided
-    may_see = is_requester or approval.permission in seen_through(request.permissions)
+    overdue = pending and now >= approval.expires_at
+    voice: Voice | None = voice_of(approval, member=request.member, now=now) if pending else None
+    by_room = approval.permission in seen_through(request.permissions)
+    may_see = is_requester or by_room or voice is not None
     members = []
-    if pending and not may_decide:
-        members = members_who_may(
+    if pending and voice is None:
+        members = deciders(
             permission=approval.permission,
             store_id=approval.store_id,
             besides=approval.requested_by_id,
+            now=now,
         )
     spoken = {row.member_id for row in decisions}
-    context = {
+    hours = cooling_hours_for(approval, now=now) if is_requester and not members else 0
+    told = {row.step: row.at for row in notices_of(approval.pk)} if pending else {}
+    acts = voice is not None or (hours > 0 and approval.cools_until is None)
+    return {
         "approval": approval,
         "description": subject.describe(approval, slug=request.merchant.slug) if may_see else None,
+        "has_page": is_requester or by_room,
         "label": subject.label,
         "digest": digest,
+        "seal": f"{digest[:4]} {digest[4:8]} {digest[8:12]}".upper(),
         "changed": pending and digest != bytes(approval.digest).hex(),
-        "decisions": decisions,
+        "decisions": [(row, decider_words(row)) for row in decisions],
         "ending": _ending(approval) if may_see else "",
         "pending": pending,
-        "overdue": pending and now >= approval.expires_at,
+        "overdue": overdue,
         "is_requester": is_requester,
-        "has_decided": has_decided,
-        "may_decide": may_decide,
-        "needs_factor": needs_factor,
-        "has_factor": has_factor,
-        "step_up_url": _step_up_url(request) if may_decide and needs_factor else "",
+        "has_decided": request.member.pk in spoken,
+        "may_decide": voice is not None and not overdue,
+        "giver": voice.delegation.giver if voice and voice.delegation else None,
+        "cooling_hours": hours if not overdue else 0,
+        "cools": pending
+        and approval.cools_until is not None
+        and cooling_hours_for(approval, now=now) > 0,
+        "minutes_left": max(0, int((approval.cools_until - now).total_seconds()) // 60)
+        if approval.cools_until
+        else 0,
+        "reminded_at": told.get(NoticeStep.REMIND),
+        "escalated_at": told.get(NoticeStep.ESCALATE),
+        "needs_factor": factor.asked,
+        "has_factor": factor.given,
+        "lacks_factor": factor.lacks or (hours > 0 and not factor.given),
+        "step_up_url": _step_up_url(request) if acts and factor.exists else "",
         "others": [member.user.display_name for member in members if member.user_id not in spoken],
-        "form": form,
     }
-    status = 422 if form.errors else 200
-    return render(request, "approvals/approval_detail.html", context, status=status)

@@ -1,34 +1,24 @@
-"""Asking for a confirmation and giving it."""
+"""Giving a confirmation, refusing it, ending it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
-from django.urls import reverse
-from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.models import Approval, ApprovalState, Decision
-from apps.approvals.selectors import get_approval, members_who_may
+from apps.approvals.selectors import terms_in_force, voice_of
+from apps.approvals.services import notices
 from apps.approvals.subjects import subject_for
-from apps.core import audit, live, outbox
+from apps.core import audit, live
 from apps.core.audit import Actor
-from apps.core.mail import send_in_every_language
-from apps.core.names import named
-from apps.merchants.models import Merchant
-
-#: How long a request waits before it expires and what it reserved is released.
-LIFETIME = timedelta(days=3)
 
 
 class NotAllowed(Exception):
     """This member may not decide: the requester, without the permission, or a second time.
 
-    ``reason``: ``"requester"``, ``"permission"`` or ``"already_decided"``.
+    ``reason``: ``"requester"``, ``"permission"``, ``"already_decided"`` or ``"factor"`` (the merchant asks for a second factor).
     """
 
     def __init__(self, reason: str) -> None:
@@ -40,59 +30,14 @@ class Stale(Exception):
     """The approval is no longer pending, or what it confirms was changed or lapsed meanwhile (it is void then)."""
 
 
-def request_approval(
-    *,
-    subject_kind: str,
-    subject_id: int,
-    store_id: int | None,
-    summary: Mapping[str, Any],
-    digest: bytes,
-    permission: str,
-    needed: int,
-    requested_by: User,
-    now: datetime,
-) -> Approval:
-    """Put a subject under four eyes, in the caller's transaction. The caller says how many and which permission."""
-    approval = Approval.objects.create(
-        subject_kind=subject_kind,
-        subject_id=subject_id,
-        store_id=store_id,
-        summary=dict(summary),
-        digest=digest,
-        permission=permission,
-        needed=needed,
-        requested_by=requested_by,
-        requested_at=now,
-        expires_at=now + LIFETIME,
-    )
-    outbox.enqueue(
-        task="approvals.expire",
-        merchant_id=approval.merchant_id,
-        subject_id=approval.pk,
-        due_at=approval.expires_at,
-    )
-    outbox.enqueue(
-        task="approvals.notify",
-        merchant_id=approval.merchant_id,
-        subject_id=approval.pk,
-        due_at=now,
-    )
-    live.publish(
-        kind="approval",
-        subject_id=approval.pk,
-        store_id=store_id,
-        member_id=approval.requested_by_id,
-    )
-    return approval
-
-
-def _end(
+def end(
     approval: Approval, *, state: ApprovalState, reason: str, actor: Actor, now: datetime
 ) -> None:
+    """End an approval that ``hold_approval`` has locked, and do or undo what it was about. For this room's services."""
     approval.state = state
     approval.decided_at = now
     approval.save(update_fields=["state", "decided_at"])
-    outbox.forget(task="approvals.expire", merchant_id=approval.merchant_id, subject_id=approval.pk)
+    notices.forget(approval)
     subject = subject_for(approval.subject_kind)
     if state == ApprovalState.APPROVED:
         subject.execute(approval, actor=actor, now=now)
@@ -142,26 +87,32 @@ def _decide(
     approval = _locked(approval_id)
     if approval.requested_by_id == member.pk:
         raise NotAllowed("requester")
-    if approval.permission not in permissions:
-        raise NotAllowed("permission")
     if Decision.objects.filter(approval=approval, member=member).exists():
         raise NotAllowed("already_decided")
+    # Read again here: the role that opened the page may have been taken away since.
+    voice = voice_of(approval, member=member, now=now)
+    if voice is None or (voice.delegation is None and approval.permission not in permissions):
+        raise NotAllowed("permission")
+    if approved and not second_factor and terms_in_force(now).factor:
+        raise NotAllowed("factor")
     subject = subject_for(approval.subject_kind)
     today = subject.digest(approval.subject_id)
     if now >= approval.expires_at:
-        _end(approval, state=ApprovalState.EXPIRED, reason="expired", actor=actor, now=now)
+        end(approval, state=ApprovalState.EXPIRED, reason="expired", actor=actor, now=now)
         return approval
     if today != bytes(approval.digest) or digest != today:
-        _end(approval, state=ApprovalState.VOIDED, reason="changed", actor=actor, now=now)
+        end(approval, state=ApprovalState.VOIDED, reason="changed", actor=actor, now=now)
         return approval
     lapsed = subject.lapsed(approval.subject_id) if approved else ""
     if lapsed:
-        _end(approval, state=ApprovalState.VOIDED, reason=lapsed, actor=actor, now=now)
+        end(approval, state=ApprovalState.VOIDED, reason=lapsed, actor=actor, now=now)
         return approval
     Decision.objects.create(
         approval=approval,
         requested_by_id=approval.requested_by_id,
         member=member,
+        delegation=voice.delegation,
+        on_behalf_of=voice.delegation.giver if voice.delegation else None,
         approved=approved,
         digest=today,
         reason=reason,
@@ -179,12 +130,13 @@ def _decide(
             "subject": f"{approval.subject_kind}:{approval.subject_id}",
             "reason": reason,
             "second_factor": second_factor,
+            "on_behalf_of": voice.delegation.giver.email if voice.delegation else "",
         },
     )
     if not approved:
-        _end(approval, state=ApprovalState.REJECTED, reason=reason, actor=actor, now=now)
+        end(approval, state=ApprovalState.REJECTED, reason=reason, actor=actor, now=now)
     elif Decision.objects.filter(approval=approval, approved=True).count() >= approval.needed:
-        _end(approval, state=ApprovalState.APPROVED, reason=reason, actor=actor, now=now)
+        end(approval, state=ApprovalState.APPROVED, reason=reason, actor=actor, now=now)
     return approval
 
 
@@ -229,39 +181,40 @@ def end_approval(
     """End a pending approval without a decision (withdrawn, expired). Does nothing when it is over already."""
     approval = hold_approval(approval_id)
     if approval is not None and approval.state == ApprovalState.PENDING:
-        _end(approval, state=state, reason=reason, actor=actor, now=now)
+        end(approval, state=state, reason=reason, actor=actor, now=now)
 
 
-def deliver_request(*, approval_id: int, now: datetime) -> int:
-    """Mail those who may confirm a pending request, in both languages since the readers' are unknown.
-
-    Returns how many mails left: none when it was decided meanwhile. Network call: to be called outside a transaction.
-    Raises what the mail server's client raises.
-    """
-    approval = get_approval(approval_id)
-    if approval is None or approval.state != ApprovalState.PENDING or now >= approval.expires_at:
-        return 0
-    merchant = Merchant.objects.get(pk=approval.merchant_id)
-    path = reverse("approvals:approval_detail", args=[merchant.slug, approval.pk])
-    context = {
-        "merchant": merchant,
-        "approval": approval,
-        "requester": approval.requested_by.display_name,
-        "label": subject_for(approval.subject_kind).label,
-        "amount_minor": approval.summary.get("amount_minor"),
-        "reason": approval.summary.get("reason", ""),
-        "link": f"{settings.PUBLIC_URL}{path}",
-    }
-    members = members_who_may(
-        permission=approval.permission,
+@transaction.atomic
+def withdraw(*, approval_id: int, member: User, actor: Actor, now: datetime) -> None:
+    """The requester takes back what still waits. Raises NotAllowed for anybody else, Stale when it is over."""
+    approval = _locked(approval_id)
+    if approval.requested_by_id != member.pk:
+        raise NotAllowed("permission")
+    end(approval, state=ApprovalState.VOIDED, reason="withdrawn", actor=actor, now=now)
+    audit.record(
+        action="approval.withdrawn",
+        subject_kind="approval",
+        subject_id=approval.pk,
+        actor=actor,
+        at=now,
         store_id=approval.store_id,
-        besides=approval.requested_by_id,
+        data={"subject": f"{approval.subject_kind}:{approval.subject_id}"},
     )
-    return send_in_every_language(
-        to=[member.user.email for member in members],
-        subject=lambda: (
-            gettext("%(merchant)s: your confirmation is asked for") % {"merchant": named(merchant)}
-        ),
-        template="approvals/mail/request.txt",
-        context=context,
+
+
+@transaction.atomic
+def expire(*, approval_id: int, now: datetime) -> datetime | None:
+    """End a pending approval whose time is over; where it was prolonged meanwhile, returns when to look again."""
+    approval = hold_approval(approval_id)
+    if approval is None or approval.state != ApprovalState.PENDING:
+        return None
+    if now < approval.expires_at:
+        return approval.expires_at
+    end(
+        approval,
+        state=ApprovalState.EXPIRED,
+        reason="expired",
+        actor=Actor.system("approvals"),
+        now=now,
     )
+    return None

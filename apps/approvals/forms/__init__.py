@@ -1,4 +1,4 @@
-"""The one form of a confirmation: yes, or no with a reason, to what was shown."""
+"""The form of a confirmation: yes, or no with a reason, to what was shown."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing_extensions import override
 
 
 class DecisionForm(forms.Form):
-    """``digest``: SHA-256 (hex) of what the member saw. A refusal says why."""
+    """``digest``: SHA-256 (hex) of what the member saw. A refusal says why. ``cool`` and ``withdraw`` are the requester's."""
 
-    decision = forms.ChoiceField(choices=[("approve", "approve"), ("refuse", "refuse")])
+    decision = forms.ChoiceField(
+        choices=[(wish, wish) for wish in ("approve", "refuse", "cool", "withdraw")]
+    )
     digest = forms.RegexField(r"[0-9a-f]{64}")
     reason = forms.CharField(
         label=_("Why it is refused"),
