@@ -31,6 +31,7 @@ from apps.qrcodes.artwork import (
     read_logo,
     render_pdf,
     render_png,
+    render_svg,
 )
 from apps.qrcodes.models import ArtworkDesign, QRCode, ScenarioKind
 from apps.qrcodes.proof import (
@@ -498,3 +499,10 @@ class TestCommand:
             self._run(str(tmp_path / "blank.png"))
         with pytest.raises(CommandError, match="no merchant"):
             self._run(str(tmp_path / "blank.png"), "--merchant", "nobody")
+
+    def test_a_drawing_is_told_what_to_do_instead(self, tmp_path: Path) -> None:
+        out = io.StringIO()
+        (tmp_path / "a.svg").write_bytes(render_svg(placard()))
+        with pytest.raises(CommandError, match=r"a\.svg"):
+            call_command("check_qr", str(tmp_path / "a.svg"), stdout=out)
+        assert "This is an SVG drawing. Save it as PNG or PDF first." in out.getvalue()

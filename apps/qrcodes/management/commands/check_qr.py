@@ -32,7 +32,10 @@ from apps.qrcodes.selectors import Verdict, identify
 class Command(BaseCommand):
     """``manage.py check_qr FILE… [--merchant SLUG] [--json]``."""
 
-    help = "Decodes codes in pictures or PDFs at several sizes, blurs and contrasts; states the smallest safe print width."
+    help = (
+        "Decodes codes in pictures or PDFs (an SVG must be saved as one of them first) at several sizes, blurs and contrasts;"
+        " states the smallest safe print width."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """With a merchant, each code is also told to be the merchant's own, an old one, or foreign."""
