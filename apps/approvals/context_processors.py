@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 
 from apps.accounts.models import User
 from apps.approvals.selectors import waiting_for
@@ -16,8 +17,8 @@ from apps.core.tenancy import NoScope
 
 
 def waiting(request: HttpRequest) -> dict[str, Any]:
-    """``waiting_count``: what the member may decide; ``waiting_url``: where; ``waiting_others``: what of it is no confirmation,
-    as (words, address). Counted, by one statement, only where a page shows it.
+    """``waiting_count``: what the member may decide; ``waiting_url``: where; ``waiting_title``: in words; ``waiting_others``: what
+    of it is no confirmation, as (words, address). Counted, by one statement, only where a page shows it.
 
     A customer who waits goes before what can wait: the address is that of the first kind that has any, confirmations last.
     """
@@ -57,4 +58,19 @@ def waiting(request: HttpRequest) -> dict[str, Any]:
             (kind.words(count), reverse(kind.page, args=[merchant.slug])) for kind, count in others
         ]
 
-    return {"waiting_count": total, "waiting_url": first, "waiting_others": told}
+    def title() -> str:
+        count = total()
+        everything = ngettext(
+            "%(count)d thing waits for you", "%(count)d things wait for you", count
+        ) % {"count": count}
+        others = ", ".join(words for words, _address in told())
+        if not others:
+            return everything
+        return gettext("%(all)s, among them: %(others)s") % {"all": everything, "others": others}
+
+    return {
+        "waiting_count": total,
+        "waiting_url": first,
+        "waiting_title": title,
+        "waiting_others": told,
+    }

@@ -150,17 +150,24 @@ def guard(table: str, function: str, when: str) -> RunSQL:
 
 
 def needs_approval(
-    table: str, *, kind: str, free: Sequence[str], waiting: Sequence[str], signed: Sequence[str]
+    table: str,
+    *,
+    kind: str,
+    free: Sequence[str],
+    waiting: Sequence[str],
+    signed: Sequence[str],
+    gate: str = "approvals_gate",
 ) -> RunSQL:
     """A row of ``table`` with an approval reaches a state that is not ``free`` only when its own approval was given.
 
-    What was ``signed`` changes only while the row is in one of the ``waiting`` states (the approval is void then).
+    What was ``signed`` changes only while the row is in one of the ``waiting`` states (the approval is void then). ``gate``: a
+    function of the table's own, where an approval of something else may cover the row.
     """
     columns = ",".join(signed)
     return RunSQL(
         [
             f'CREATE TRIGGER four_eyes_gate BEFORE UPDATE OF state, approval_id ON "{table}" FOR EACH ROW'
-            f" EXECUTE FUNCTION approvals_gate('{kind}', '{','.join(free)}')",
+            f" EXECUTE FUNCTION {gate}('{kind}', '{','.join(free)}')",
             f'CREATE TRIGGER four_eyes_signed BEFORE UPDATE OF {columns} ON "{table}" FOR EACH ROW'
             f" EXECUTE FUNCTION approvals_signed('{','.join(waiting)}', '{columns}')",
         ],

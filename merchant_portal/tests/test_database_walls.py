@@ -29,9 +29,12 @@ APPEND_ONLY = {
     "core_auditevent",
     "core_auditseal",
     "ledger_adjustmentline",
+    "ledger_adjustmentpaper",
+    "ledger_paperpiece",
     "ledger_journalentry",
     "ledger_posting",
     "platforms_agreement",
+    "platforms_agreementwithdrawal",
     "platforms_checklisttick",
     "platforms_feetier",
     "qrcodes_scan",
@@ -42,6 +45,9 @@ APPEND_ONLY = {
     "risk_riskreview",
     "risk_riskrulebook",
     "statements_bankfile",
+    "statements_balancenotice",
+    "statements_reservemove",
+    "statements_reserveterms",
     "statements_settlementversion",
 }
 CLAUSE = "(merchant_id = ( SELECT (NULLIF(current_setting('app.merchant_id'::text, true), ''::text))::bigint AS \"nullif\"))"

@@ -592,9 +592,10 @@ class TestRules:
         for number in range(20):
             self.took(desk, amount="20.00", nonce=f"{number:020d}")
         self.took(desk, amount="99.99", nonce="a" * 20)
-        page = text_of(desk.take(amount="1000.00"))
+        page = text_of(desk.take(amount="1000.00", large="100000"))
+        assert 'name="large" value="100000"' in page
         assert "¥1,000.00 is far above the usual here: a payment comes to ¥23.80." in page
-        self.took(desk, amount="1000.00", sure="100000")
+        self.took(desk, amount="1000.00", large="100000", sure="100000")
 
     def test_what_is_no_code_raises_nothing(self, desk: Desk) -> None:
         self.rules(desk, RiskOutcome.CONFIRM, count=2, minutes=10)

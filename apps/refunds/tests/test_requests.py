@@ -375,9 +375,9 @@ class TestPages:
             return
         assert found is not None
         assert found[1] == url("request_list", shop)
-        assert found[2] == "1 thing waits for you, among them 1 customer who asks for money back"
+        assert found[2] == "1 thing waits for you, among them: 1 customer asks for money back"
         listed = client.get(reverse("approvals:approval_list", args=[shop.slug]), **english)
-        assert "1 customer asks for money back." in listed.content.decode()
+        assert "1 customer asks for money back" in listed.content.decode()
         with inside(shop):
             services.decline_request(
                 request_id=asked.pk, answer="x", member=shop["manager"], now=NOW, actor=DESK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import override
 from django.views.decorators.http import require_GET
 
@@ -154,7 +154,8 @@ def export_workbook(request: MerchantRequest) -> HttpResponseBase:
         actor=request.actor(),
         now=now,
     )
-    response = StreamingHttpResponse(services.read_pieces(file), content_type=XLSX)
+    # It closes the file also when nobody reads it.
+    response = FileResponse(file, content_type=XLSX)
     name = services.file_name(slug=request.merchant.slug, filters=filters, now=now, ending="xlsx")
     return _attachment(response, name)
 
