@@ -349,6 +349,9 @@ class TestPages:
         first, second = confirm.context["left_out"]
         assert ([code.pk for code in first.codes], first.more) == (ids[:20], 5)
         assert (list(second.codes), second.more) == ([], 1)
+        assert [code.pk for code in confirm.context["first"]] == ids[26:]
+        nothing = self._post(client, merchant, kind="pause", code=ids[:3])
+        assert "Nothing is left to be done" in nothing.content.decode()
         done = self._post(
             client, merchant, kind="pause", ids=confirm.context["ids"], nonce="n", sure="1"
         )

@@ -102,16 +102,20 @@ def act_create(request: MerchantRequest) -> HttpResponse:
         if done is not None:
             return done
     codes = chosen_codes(ids)
+    stay = sure_to_stay(codes, kind, now=clock.now())
+    staying = {code.pk for of_reason in stay.values() for code in of_reason}
+    going = [code for code in codes if code.pk not in staying]
     context: dict[str, Any] = {
-        "left_out": to_be_left_out(sure_to_stay(codes, kind, now=clock.now())),
+        "left_out": to_be_left_out(stay),
+        "going": len(going),
         "filters": chosen_filters(request),
         "kind": kind,
         "words": ACTS[kind],
         "final": kind == ActKind.RETIRE,
         "form": form,
         "count": len(codes),
-        "first": codes[:SHOWN],
-        "more": max(0, len(codes) - SHOWN),
+        "first": going[:SHOWN],
+        "more": max(0, len(going) - SHOWN),
         "ids": ",".join(str(code.pk) for code in codes),
         "nonce": data.get("nonce") or new_token(20),
         "back": back,
