@@ -258,7 +258,10 @@ class TestTheyAgree(TestCase):
         facts: list[Fact] = []
         with inside(books.shop):
             RiskRuleBook.objects.create(
-                version=1, effective_from=FROM.date(), rules=write_rules(rules), created_at=FROM
+                version=1,
+                effective_from=FROM.date() - timedelta(days=1),
+                rules=write_rules(rules),
+                created_at=FROM,
             )
             at = FROM
             for hours, minor, code, payer in made:

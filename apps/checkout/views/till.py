@@ -93,10 +93,11 @@ def _ask(
 ) -> HttpResponse:
     """Why nothing was taken, and what to do; scanned once more with the same amount it is taken, if this member may."""
     may_release = "risk.manage" in request.permissions
+    data = request.POST.copy()
+    data.pop("sure", None)
     if may_release or verdict.rule.outcome is Outcome.CONFIRM:
-        data = request.POST.copy()
         data["sure"] = str(verdict.amount_minor)
-        form.data = data
+    form.data = data
     return _show(request, form, stores, held=till_words(verdict, may_release=may_release))
 
 
