@@ -534,8 +534,10 @@ class TestRules:
             )
 
     def took(self, desk: Desk, **changes: str) -> None:
-        """Take a payment that the platform calls paid now; the fake one says a time of its own."""
-        payment = desk.taken(**changes)
+        """Take a payment by a fresh code that the platform calls paid now; the fake one says a time of its own."""
+        fresh = f"13{desk.orders():016d}"
+        payment = desk.taken(**{"code": fresh, **changes})
+        assert payment.state == PaymentState.SUCCEEDED
         with enter_scope(desk.shop.scope):
             Payment.objects.filter(pk=payment.pk).update(paid_at=clock.now())
 
@@ -572,7 +574,7 @@ class TestRules:
         assert desk.orders() == 1
         manager = desk.signed_in("manager")
         # Of the manager the rule knows nothing yet.
-        assert desk.take(manager).status_code == 303
+        assert desk.take(manager, code=f"13{7:016d}").status_code == 303
         with enter_scope(desk.shop.scope):
             Payment.objects.update(paid_at=clock.now())
         assert desk.take(manager, nonce="n" * 20).status_code == 422
