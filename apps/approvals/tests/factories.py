@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from apps.approvals.models import Approval, Decision
+from apps.approvals.models import Approval, ApprovalState, Decision
 from apps.approvals.selectors import newest_terms
 from apps.approvals.services import change_terms, decide
 from apps.approvals.terms import Terms
@@ -69,6 +69,27 @@ def vote(
         )
         found: Decision = Decision.objects.get(approval=approval, member=shop[role])
         return found
+
+
+def confirm(approval: Approval, *, now: datetime) -> None:
+    """Whoever else may confirm says yes until it is approved; within the scope."""
+    members = Membership.objects.filter(merchant_id=approval.merchant_id, is_active=True)
+    for membership in members.exclude(user=approval.requested_by).order_by("pk"):
+        permissions = permissions_of(membership.role, all_stores=True)
+        approval.refresh_from_db()
+        if approval.state != ApprovalState.PENDING or approval.permission not in permissions:
+            continue
+        decide(
+            approval_id=approval.pk,
+            member=membership.user,
+            permissions=permissions,
+            approved=True,
+            digest=bytes(approval.digest),
+            reason="x",
+            second_factor=True,
+            actor=Actor(membership.user.email, membership.user_id),
+            now=now,
+        )
 
 
 def leave_alone(shop: Shop, *staying: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
+from apps.approvals.tests.factories import confirm
 from apps.core.audit import Actor
 from apps.core.money import Money
 from apps.merchants.tests.factories import NOW, Shop
@@ -14,7 +15,7 @@ from apps.platforms.gateway import Outcome, RefundResult, StatementKind
 from apps.platforms.models import PlatformAccount
 from apps.reconciliation.models import ReconciliationRun
 from apps.reconciliation.services import reconcile
-from apps.refunds.models import Refund, RefundState
+from apps.refunds.models import Refund
 from apps.refunds.services import apply_refund_result, request_refund
 from apps.statements.models import Statement
 from apps.statements.services import import_statement
@@ -43,7 +44,8 @@ def refunded(shop: Shop, payment: Payment, minor: int, *, at: datetime = NOON) -
         actor=ACTOR,
         now=at,
     )
-    Refund.objects.filter(pk=refund.pk).update(state=RefundState.READY)
+    if refund.approval is not None:
+        confirm(refund.approval, now=at)
     apply_refund_result(
         refund_id=refund.pk,
         result=RefundResult(

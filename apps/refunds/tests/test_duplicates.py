@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from apps.approvals.models import Approval
+from apps.approvals.tests.factories import confirm
 from apps.core.audit import Actor
 from apps.core.models import AuditEvent, Due
 from apps.core.money import Money
@@ -93,7 +94,8 @@ def give_back(payment: Payment, minor: int, shop: Shop, *, done: bool = True) ->
 
 
 def finish(refund: Refund, outcome: Outcome = Outcome.SUCCEEDED) -> None:
-    Refund.objects.filter(pk=refund.pk, state=RefundState.WAITING).update(state=RefundState.READY)
+    if refund.approval is not None:
+        confirm(refund.approval, now=NOW)
     assert services.apply_refund_result(
         refund_id=refund.pk,
         result=RefundResult(
