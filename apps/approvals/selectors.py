@@ -69,13 +69,16 @@ def _handed_to(member: User, permissions: frozenset[str], now: datetime) -> Q:
 def waiting_for(
     *, member: User, permissions: frozenset[str], now: datetime
 ) -> ScopedQuerySet[Approval]:
-    """Pending approvals that this member may decide, by role or in another's place: not the requester, has not yet spoken."""
+    """Pending approvals that this member may decide, by role or in another's place: not the requester, has not yet spoken,
+    nor has anybody in the member's place."""
     mine = Q(permission__in=permissions) | _handed_to(member, permissions, now)
     return (
         visible_approvals()
         .filter(mine, state=ApprovalState.PENDING)
         .exclude(requested_by=member)
         .exclude(decisions__member=member)
+        # A stand-in spoke for the member.
+        .exclude(decisions__on_behalf_of=member)
         .order_by("pk")
     )
 

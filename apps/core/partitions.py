@@ -191,7 +191,8 @@ def attach(table: str, first: date) -> str:
 def rescue(table: str) -> dict[str, int]:
     """Move the rows of the DEFAULT partition into months of their own; how many each month got.
 
-    For the case that nobody made months for a long while. The table is closed to everybody while it runs.
+    For the case that nobody made months for a long while. The table is closed to everybody while it runs. Raises
+    PartitionError when one of the months is taken out.
     """
     split = _split(table)
     default = f"{table}_default"
@@ -206,6 +207,11 @@ def rescue(table: str) -> dict[str, int]:
             ).format(sql.Identifier(split.column), sql.Identifier(default))
         )
         found = cursor.fetchall()
+        away = {month.first for month in split.months if not month.attached}
+        if taken := sorted(first for first, _rows in found if first in away):
+            raise PartitionError(
+                f"Rows of {taken[0]:%Y-%m} would go into a month that is taken out. Attach it first."
+            )
         _execute("ALTER TABLE {} DETACH PARTITION {}", table, default)
         for first, rows in found:
             cursor.execute(

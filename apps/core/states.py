@@ -151,10 +151,12 @@ STATES: Mapping[str, State] = {
         hint=_("No further refund is made until somebody resumes it."),
     ),
     "refund_batch.done": State(
-        label=_("Finished"),
+        label=_("All sent"),
         icon="circle-check",
         tone="ok",
-        hint=_("Every row had its turn. What became of each stands below."),
+        hint=_(
+            "Every row had its turn; some may still be with the platform. What became of each stands below."
+        ),
     ),
     "refund_batch.cancelled": State(
         label=_("Stopped"),

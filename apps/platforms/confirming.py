@@ -21,6 +21,7 @@ from apps.platforms.services.changing import (
     release_change,
     void_change,
 )
+from apps.platforms.wording import untried_words
 
 #: Characters of a fingerprint that are shown, as on the account's page.
 _SHOWN = 8
@@ -54,6 +55,10 @@ class CredentialsSubject(ApprovalSubject):
                 else _("The platform could not be asked about the new keys."),
             )
         )
+        untried = {field.name for field in registry.untried_fields(account.platform)}
+        changed = {name for name, seal in change.after.items() if seal != change.before.get(name)}
+        if untried & changed and (words := untried_words(account.platform)):
+            facts.append((_("Not checked"), words))
         return Description(
             title=_("New keys of a platform account"),
             amount_minor=None,

@@ -96,7 +96,15 @@ def finish_cooling(*, approval_id: int, now: datetime) -> datetime | None:
     if now < approval.cools_until:
         return approval.cools_until
     system = Actor.system("approvals")
-    if not cooling_hours_for(approval, now=now):
+    hours = cooling_hours_for(approval, now=now)
+    # What tightens the terms holds at once, also for a delay that is running.
+    if (
+        hours
+        and approval.cools_from is not None
+        and now < approval.cools_from + timedelta(hours=hours)
+    ):
+        return approval.cools_from + timedelta(hours=hours)
+    if not hours:
         approval.cools_from = approval.cools_until = None
         approval.save(update_fields=["cools_from", "cools_until"])
         _record("approval.cooling_stopped", approval, actor=system, now=now)

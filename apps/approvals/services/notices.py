@@ -94,7 +94,8 @@ def _pending(approval_id: int, now: datetime) -> Approval | None:
 
 
 def _who_may(approval: Approval, now: datetime) -> list[Membership]:
-    spoken = set(Decision.objects.filter(approval=approval).values_list("member_id", flat=True))
+    decisions = Decision.objects.filter(approval=approval)
+    spoken = {who for pair in decisions.values_list("member_id", "on_behalf_of_id") for who in pair}
     return [
         member
         for member in deciders(

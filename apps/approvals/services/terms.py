@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Final
 
@@ -48,7 +48,9 @@ def change_terms(
     today = terms_in_force(now)
     planned = newest is not None and newest.effective_at > now
     strict = today.strictest(terms)
-    if terms == today and not planned:
+    # Saved once more without a change: what is planned keeps its moment.
+    last = today if newest is None or not planned else _values(newest)
+    if terms == last:
         return None
     row: ApprovalTerms | None = None
     if terms == strict or strict != today:
@@ -61,6 +63,10 @@ def change_terms(
         # A stolen session must not loosen them unseen.
         outbox.enqueue(task=TERMS_TASK, merchant_id=row.merchant_id, subject_id=row.pk, due_at=now)
     return row
+
+
+def _values(row: ApprovalTerms) -> Terms:
+    return Terms(**{field.name: getattr(row, field.name) for field in fields(Terms)})
 
 
 def _write(

@@ -102,7 +102,8 @@ def judge_taking(
         of_member=facts_of_member(member_id, now=now),
         of_store=facts_of_store(store_id, now=now),
         now=now,
-        tell=not sure,
+        # Told also where the cashier was sure beforehand: the answer stands in the page and could be sent with a first question.
+        tell=True,
     )
     if verdict is None:
         return

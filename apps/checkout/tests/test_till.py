@@ -638,7 +638,7 @@ class TestRules:
             pytest.raises(TillHeld),
         ):
             judged()
-        with enter_scope(desk.shop.scope), django_assert_num_queries(2):
+        with enter_scope(desk.shop.scope), django_assert_num_queries(3):
             judged(sure=1_250)
 
     def test_after_a_false_alarm_it_is_quiet(self, desk: Desk) -> None:

@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
                             ("waiting", "Waiting for confirmation"),
                             ("running", "Running"),
                             ("paused", "Paused"),
-                            ("done", "Finished"),
+                            ("done", "All sent"),
                             ("refused", "Refused"),
                             ("cancelled", "Stopped"),
                         ],

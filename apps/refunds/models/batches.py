@@ -29,7 +29,7 @@ class BatchState(models.TextChoices):
     WAITING = "waiting", _("Waiting for confirmation")
     RUNNING = "running", _("Running")
     PAUSED = "paused", _("Paused")
-    DONE = "done", _("Finished")
+    DONE = "done", _("All sent")
     REFUSED = "refused", _("Refused")
     CANCELLED = "cancelled", _("Stopped")
 
@@ -86,9 +86,13 @@ class RefundBatch(MerchantScoped):
 
     @classmethod
     def seen(cls) -> ScopedQuerySet[Self]:
-        """Those of which every payment is of the stores in scope."""
+        """Those of which every payment is of the stores in scope; none for who sees own takings only."""
         rows = cls.objects.get_queryset()
-        stores = current_scope().store_ids
+        scope = current_scope()
+        if scope.member_id is not None:
+            # A batch is other members' money as a rule, and never asked for by such a member.
+            return rows.none()
+        stores = scope.store_ids
         return rows if stores is None else rows.filter(store_ids__contained_by=sorted(stores))
 
 

@@ -18,7 +18,7 @@ from apps.refunds.models import (
     RefundBatchRow,
     RefundState,
 )
-from apps.refunds.services.batches import hold_batch, move_batch, record_batch
+from apps.refunds.services.batches import batch_digest, hold_batch, move_batch, record_batch
 from apps.refunds.services.requesting import (
     Cover,
     NeedsMore,
@@ -35,15 +35,21 @@ PAUSE: Final = timedelta(seconds=2)
 SYSTEM = Actor.system("batch")
 
 
+class ChangedAfterYes(Exception):
+    """The list of a confirmed batch is not the one that was confirmed: nothing of it is done."""
+
+
 def run_batch(*, batch_id: int, now: datetime) -> datetime | None:
     """Make the next portion of a running batch; when to go on, or None where there is nothing more to do.
 
     Harmless to repeat and to do twice at once: a row is done under its lock, and its number finds the refund that a killed
-    worker had made.
+    worker had made. Raises ChangedAfterYes.
     """
     batch = RefundBatch.objects.select_related("approval", "requested_by").get(pk=batch_id)
     if batch.state != BatchState.RUNNING:
         return None
+    if batch.approval is not None and batch_digest(batch) != bytes(batch.approval.digest):
+        raise ChangedAfterYes(f"batch {batch_id} is not what was confirmed")
     for _ in range(PORTION - _unsent(batch)):
         if not _make_next(batch, now=now):
             break

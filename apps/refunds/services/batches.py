@@ -50,13 +50,14 @@ FROM refunds_refundbatchrow b JOIN payments_payment p ON p.merchant_id = b.merch
 WHERE b.merchant_id = %s AND b.batch_id = %s
 """
 #: What failed gets a number of its own: under the old one the platform would answer with the old refund. A payment that
-#: another batch has still to do with is left alone.
+#: another batch has still to do with is left alone, and so is a refund that the platform had taken before it failed: should it
+#: be paid out late, a second one must not be on its way; a person looks at it.
 _AGAIN = """
 WITH failed AS (
     SELECT b.id, b.payment_id, row_number() OVER (ORDER BY b.id) AS nth FROM refunds_refundbatchrow b
     LEFT JOIN refunds_refund r ON r.merchant_id = b.merchant_id AND r.id = b.refund_id
     WHERE b.merchant_id = %(merchant)s AND b.batch_id = %(batch)s
-      AND (b.state = 'refused' OR (b.state = 'made' AND r.state IN ('failed', 'rejected')))
+      AND (b.state = 'refused' OR (b.state = 'made' AND r.state IN ('failed', 'rejected') AND r.accepted_at IS NULL))
       AND NOT EXISTS (SELECT FROM refunds_refundbatchrow o WHERE o.merchant_id = b.merchant_id
                       AND o.payment_id = b.payment_id AND o.state = 'planned')
 )
@@ -115,7 +116,12 @@ def record_batch(
         at=now,
         data={"count": batch.total_count, "amount_minor": batch.total_minor, **data},
     )
-    live.publish(kind="refund_batch", subject_id=batch.pk, store_id=None)
+    live.publish(
+        kind="refund_batch",
+        subject_id=batch.pk,
+        store_id=None,
+        member_id=batch.requested_by_id,
+    )
 
 
 def start_batch(
@@ -379,15 +385,20 @@ def retry_batch(*, batch_id: int, actor: Actor, now: datetime) -> RefundBatch:
         raise NotNow(batch.state)
     rows = RefundBatchRow.objects.filter(batch=batch).count()
     with connection.cursor() as cursor:
-        cursor.execute(
-            _AGAIN,
-            {
-                "merchant": batch.merchant_id,
-                "batch": batch.pk,
-                "numbers": _numbers(rows, now),
-            },
-        )
-        again = cursor.rowcount
+        try:
+            with transaction.atomic():
+                cursor.execute(
+                    _AGAIN,
+                    {
+                        "merchant": batch.merchant_id,
+                        "batch": batch.pk,
+                        "numbers": _numbers(rows, now),
+                    },
+                )
+                again = cursor.rowcount
+        except IntegrityError as error:
+            # Another batch with one of these payments was tried again at the same moment.
+            raise NotNow(batch.state) from error
     if not again:
         raise NotNow(batch.state)
     move_batch(batch, BatchState.RUNNING)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+
+from django.db import connection
 
 from apps.core.audit import Actor
 from apps.core.models import Due
@@ -17,6 +21,17 @@ def wish(**changes: object) -> BatchWish:
     """A wish that takes every payment, whole, unless told otherwise."""
     facts: dict[str, object] = {"reason": "活动取消", "amount_min": 1, **changes}
     return BatchWish(**facts)  # type: ignore[arg-type]  # the caller names the fields
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """The database's guard of what a batch is to do is off: what is behind it must hold by itself."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE refunds_refundbatchrow DISABLE TRIGGER four_eyes")
+        yield
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE refunds_refundbatchrow ENABLE TRIGGER four_eyes")
 
 
 def look(shop: Shop, wanted: BatchWish, *, role: str = "manager", now: datetime = NOW) -> Choice:

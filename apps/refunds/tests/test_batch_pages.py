@@ -71,8 +71,10 @@ class TestAccess:
         client.force_login(shop[role])
         may = role in {Role.OWNER, Role.MANAGER, Role.FINANCE}
         assert client.get(url("batch_list", shop)).status_code == 200
-        assert client.get(url("batch_detail", shop, batch.pk)).status_code == 200
-        assert client.get(url("batch_results", shop, batch.pk)).status_code == 200
+        # A cashier, who sees own takings only, sees no batch at all.
+        seen = 404 if role == Role.CASHIER else 200
+        assert client.get(url("batch_detail", shop, batch.pk)).status_code == seen
+        assert client.get(url("batch_results", shop, batch.pk)).status_code == seen
         assert client.get(url("batch_create", shop)).status_code == (200 if may else 403)
         act = client.post(url("batch_act", shop, batch.pk), {"act": "pause"}).status_code
         assert act == (302 if may else 403)
@@ -291,9 +293,11 @@ class TestFollowing:
         text = answer.content.decode("utf-8-sig")
         rows = list(csv.reader(io.StringIO(text)))
         assert len(rows) == 4
-        assert rows[0][5] == "Goes back (¥)"
+        assert rows[0][5:7] == ["Asked for (¥)", "Refunded (¥)"]
         assert [row[5] for row in rows[1:]] == ["10.00", "20.00", "30.00"]
-        assert rows[1][8] == "Less than that is left of it to refund."
+        # Only what went back adds up.
+        assert rows[1][6] == "0.00"
+        assert rows[1][9] == "Less than that is left of it to refund."
         assert rows[2][1] == "'=1+1"
 
     def test_stopping_is_asked_first(self, client: Client, shop: Shop, batch: RefundBatch) -> None:

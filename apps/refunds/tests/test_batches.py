@@ -47,7 +47,7 @@ from apps.refunds.rulefacts import FACTS
 from apps.refunds.selectors import MOST_ROWS, progress_of
 from apps.refunds.services import batch_running, sending
 from apps.refunds.services.batches import batch_digest
-from apps.refunds.tests.batching import look, rows_of, run_dues, start, wish
+from apps.refunds.tests.batching import look, rows_of, run_dues, start, unguarded, wish
 
 
 @pytest.fixture
@@ -363,7 +363,8 @@ class TestConfirming:
     def test_a_changed_row_voids_it(self, shop: Shop, account: PlatformAccount) -> None:
         pay(shop, account, 30_000)
         batch = start(shop, wish())
-        RefundBatchRow.objects.update(amount_minor=29_999)
+        with unguarded():
+            RefundBatchRow.objects.update(amount_minor=29_999)
         with pytest.raises(Stale):
             vote(shop, batch.approval, "finance")
         batch.refresh_from_db()
@@ -381,10 +382,11 @@ class TestConfirming:
             setattr(changed, name, value)
             seen.add(batch_digest(changed))
         row = RefundBatchRow.objects.order_by("pk")[0]
-        RefundBatchRow.objects.filter(pk=row.pk).update(amount_minor=1)
-        seen.add(batch_digest(batch))
-        RefundBatchRow.objects.filter(pk=row.pk).delete()
-        seen.add(batch_digest(batch))
+        with unguarded():
+            RefundBatchRow.objects.filter(pk=row.pk).update(amount_minor=1)
+            seen.add(batch_digest(batch))
+            RefundBatchRow.objects.filter(pk=row.pk).delete()
+            seen.add(batch_digest(batch))
         assert len(seen) == 6
 
     def test_refused_nothing_is_done(self, shop: Shop, account: PlatformAccount) -> None:
@@ -659,7 +661,8 @@ class TestAtOnce:
         """Whoever shows both pages at once: one batch takes a payment, the other says that things have changed."""
         shop, batch, _payments = begun
         with enter_scope(shop.scope):
-            RefundBatchRow.objects.all().delete()
+            with unguarded():
+                RefundBatchRow.objects.all().delete()
             batch.delete()
             shown = look(shop, wish())
         numbers = iter(range(100))

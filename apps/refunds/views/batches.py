@@ -316,7 +316,8 @@ def batch_results(request: MerchantRequest, refund_batch_id: int) -> HttpRespons
             _("Store"),
             _("Paid at (China time)"),
             _("Paid (¥)"),
-            _("Goes back (¥)"),
+            _("Asked for (¥)"),
+            _("Refunded (¥)"),
             _("Refund number"),
             _("Result"),
             _("Why"),
@@ -329,7 +330,9 @@ def batch_results(request: MerchantRequest, refund_batch_id: int) -> HttpRespons
     response = HttpResponse(
         out.getvalue().encode("utf-8-sig"), content_type="text/csv; charset=utf-8"
     )
-    response["Content-Disposition"] = f'attachment; filename="refunds-{batch.pk}.csv"'
+    response["Content-Disposition"] = (
+        f'attachment; filename="{request.merchant.slug}-refunds-{batch.created_at.astimezone(clock.CHINA):%Y%m%d}-{batch.pk}.csv"'
+    )
     return response
 
 
@@ -347,6 +350,7 @@ def _cells(row: RefundBatchRow) -> list[str]:
         paid,
         Money(payment.amount_minor).to_yuan(),
         Money(row.amount_minor).to_yuan(),
+        Money(row.amount_minor if refunded else 0).to_yuan(),
         row.refund_no,
         str(state),
         _text(batchwords.row_words(row)),
