@@ -278,3 +278,10 @@ class TestPage:
         client.post(place, {**sent, "decision": "withdraw"})
         with inside(shop):
             assert Approval.objects.get().state == ApprovalState.VOIDED
+
+
+def test_a_longer_delay_holds_at_once_for_one_that_runs(shop: Shop, approval: Approval) -> None:
+    start(shop, approval)
+    choose(shop, cooling_hours=72, now=NOW + HOUR)
+    assert after(shop, 24 * HOUR) == WAITS
+    assert after(shop, 71 * HOUR) == WAITS

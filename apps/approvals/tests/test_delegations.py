@@ -364,3 +364,20 @@ class TestPage:
         client.post(place, {"decision": "approve", "digest": bytes(approval.digest).hex()})
         page = client.get(place, HTTP_ACCEPT_LANGUAGE="en").content.decode()
         assert "manager@tea.test for finance@tea.test" in page
+
+
+def test_whose_stand_in_has_spoken_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.core.clock.now", lambda: NOW)
+    shop = make_shop()
+    with inside(shop):
+        RefundRuleBook.objects.create(
+            number=1,
+            content={"rules": [], "otherwise": "two_finance"},
+            effective_at=NOW - 9 * DAY,
+            published_at=NOW - 9 * DAY,
+        )
+    approval = ask(shop, paid_in(shop))
+    assert approval.needed == 2
+    hand_on(shop)
+    vote(shop, approval, "manager")
+    assert sees(shop, "finance") == NO

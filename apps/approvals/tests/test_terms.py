@@ -118,6 +118,14 @@ def test_nothing_new_writes_nothing(shop: Shop) -> None:
         assert not ApprovalTerms.objects.exists()
 
 
+def test_saved_once_more_what_is_planned_keeps_its_moment(shop: Shop) -> None:
+    choose(shop, cooling_hours=24)
+    choose(shop, now=NOW + timedelta(hours=5), cooling_hours=24)
+    with inside(shop):
+        assert ApprovalTerms.objects.count() == 1
+    assert in_force(shop, DAY) == Terms(cooling_hours=24)
+
+
 def test_a_version_is_never_changed(shop: Shop) -> None:
     choose(shop, expire_hours=24)
     with inside(shop), pytest.raises(Error):
