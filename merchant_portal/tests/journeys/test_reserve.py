@@ -51,7 +51,9 @@ def test_an_owner_keeps_money_back_and_is_warned(shop: Shop) -> None:
 def test_a_compensation_with_its_paper_is_confirmed(shop: Shop, finance: Person) -> None:
     page = finance.page
     page.goto(shop.url("ledger/reasons/"))
-    pages.fill(page, {"code": "KF-01", "name": "客诉赔付"})
+    # Each reason in the list has a form of its own with its code.
+    for name, value in {"code": "KF-01", "name": "客诉赔付"}.items():
+        page.locator(f'main form.card [name="{name}"]').fill(value)
     with page.expect_navigation():
         page.locator("main form.card .btn-primary").click()
     paper = io.BytesIO()
