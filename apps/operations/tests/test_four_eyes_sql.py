@@ -128,7 +128,7 @@ def test_one_approval_serves_nothing_else(typed: tuple[Shop, Approval, Session])
     with inside(shop):
         payment = Payment.objects.get()
     second = ask(shop, payment)
-    with pytest.raises(errors.RestrictViolation, match="not taken away|waits for another"):
+    with pytest.raises(errors.RestrictViolation, match=r"not taken away|waits for another"):
         session.execute(
             "UPDATE refunds_refund SET approval_id = %s, state = 'ready' WHERE approval_id = %s",
             [approval.pk, second.pk],
