@@ -54,7 +54,11 @@ class ReserveForm(forms.Form):
             "max_whole_digits": _("It cannot be more than 100 percent."),
         },
     )
-    ceiling = FenField(label=_("Amount, in yuan"), required=False)
+    ceiling = FenField(
+        label=_("Amount, in yuan"),
+        required=False,
+        help_text=_("What is kept; of a share the most of it. Not needed for a share alone."),
+    )
     days = forms.IntegerField(
         label=_("So many days"),
         min_value=1,
