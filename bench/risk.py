@@ -127,10 +127,14 @@ WITH paid AS MATERIALIZED (
     ) AS seen WHERE n >= 3 GROUP BY payer, day
 ), odd AS MATERIALIZED (
     SELECT * FROM (
-        SELECT *, count(*) OVER near - 1 AS others, (sum(minor) OVER near - minor)::bigint AS total
-        FROM paid WHERE store_id IS NOT NULL
-        WINDOW near AS (PARTITION BY store_id ORDER BY at RANGE BETWEEN interval '30 days' PRECEDING AND CURRENT ROW)
-    ) AS seen WHERE others >= 20 AND minor >= 100000 AND minor::numeric * others >= 20::numeric * total
+        SELECT *, sum(one) OVER line - 1 AS others, (sum(part) OVER line - minor)::bigint AS total
+        FROM (
+            SELECT store_id, day, at, minor, true AS own, at AS moment, 0 AS late, 1 AS one, minor AS part FROM paid WHERE store_id IS NOT NULL
+            UNION ALL
+            SELECT store_id, day, at, minor, false, at + interval '30 days', 1, -1, -minor FROM paid WHERE store_id IS NOT NULL
+        ) AS moments
+        WINDOW line AS (PARTITION BY store_id ORDER BY moment, late)
+    ) AS seen WHERE own AND others >= 20 AND minor >= 100000 AND minor::numeric * others >= 20::numeric * total
 ), night AS (
     SELECT *, (at AT TIME ZONE 'Asia/Shanghai' - interval '1 hour')::date AS night FROM paid
     WHERE store_id IS NOT NULL AND hour >= 1 AND hour < 5

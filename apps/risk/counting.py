@@ -57,16 +57,15 @@ days AS MATERIALIZED (
     FROM facts
 )
 """
-#: The facts that a rule looks at, as ``few``; what it found among them, as ``hits``; and both together with the evidence.
+#: The facts that a rule looks at, as ``few``; what it found among them, as ``hits``, which is kept before its evidence is looked for.
 _PART: Final = """
+SELECT * FROM (WITH hits AS MATERIALIZED (SELECT * FROM ({hits}) AS found WHERE day >= %s)
 SELECT %s AS rule, hits.subject, hits.day, hits.n, hits.s, hits.base, hits.first_at, hits.last_at,
     CASE WHEN count(few.store_id) = count(*) AND min(few.store_id) = max(few.store_id) THEN min(few.store_id) END,
     to_jsonb((array_agg(jsonb_build_object('order', few.order_id, 'at', few.at, 'minor', few.amount_minor, 'kind', few.kind)
         ORDER BY few.at DESC, few.order_id DESC, few.amount_minor DESC))[1:{evidence}])
-FROM ({hits}) AS hits
-JOIN ({few}) AS few ON few.subject = hits.subject AND few.at BETWEEN hits.first_at AND hits.last_at
-WHERE hits.day >= %s
-GROUP BY hits.subject, hits.day, hits.n, hits.s, hits.base, hits.first_at, hits.last_at
+FROM hits JOIN ({few}) AS few ON few.subject = hits.subject AND few.at BETWEEN hits.first_at AND hits.last_at {also}
+GROUP BY hits.subject, hits.day, hits.n, hits.s, hits.base, hits.first_at, hits.last_at) AS one
 """
 _FEW: Final = (
     "SELECT *, {subject}::text AS subject FROM days WHERE {where} AND {subject} IS NOT NULL"
@@ -82,21 +81,33 @@ FROM (
 ) AS seen
 WHERE n >= %s GROUP BY subject, day
 """
-_DAY: Final = """
-SELECT subject, {day} AS day, count(*) AS n, sum(amount_minor)::bigint AS s, 0::bigint AS base,
-    min(at) AS first_at, max(at) AS last_at
-FROM ({few}) AS few GROUP BY subject, {day} HAVING count(*) >= %s AND sum(amount_minor) >= %s
+#: A day's limits: the facts of a day are its evidence, so that nothing has to be looked for.
+_DAY_PART: Final = """
+SELECT %s AS rule, subject, key, count(*), sum(amount_minor)::bigint, 0::bigint, min(at), max(at),
+    CASE WHEN count(store_id) = count(*) AND min(store_id) = max(store_id) THEN min(store_id) END,
+    jsonb_agg(jsonb_build_object('order', order_id, 'at', at, 'minor', amount_minor, 'kind', kind) ORDER BY turn) FILTER (WHERE turn <= {evidence})
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY subject, key ORDER BY at DESC, order_id DESC, amount_minor DESC) AS turn
+    FROM (SELECT few.*, {day} AS key FROM ({few}) AS few) AS keyed WHERE key >= %s
+) AS turned
+GROUP BY subject, key HAVING count(*) >= %s AND sum(amount_minor) >= %s
 """
+#: The average of the days before as running sums, in which each fact comes and later goes again: a frame of thirty days would
+#: not fit into memory, and PostgreSQL would read it from disk for each fact.
 _ODD: Final = """
 SELECT subject, day, count(*) AS n, max(amount_minor)::bigint AS s, (array_agg(usual ORDER BY amount_minor DESC, at, usual))[1] AS base,
     min(at) AS first_at, max(at) AS last_at
 FROM (
-    SELECT subject, day, at, amount_minor, others, total, (total / NULLIF(others, 0))::bigint AS usual
+    SELECT subject, day, at, amount_minor, n - 1 AS others, s - amount_minor AS total, ((s - amount_minor) / NULLIF(n - 1, 0))::bigint AS usual
     FROM (
-        SELECT subject, day, at, amount_minor, count(*) OVER near - 1 AS others, (sum(amount_minor) OVER near - amount_minor)::bigint AS total
-        FROM ({few}) AS few
-        WINDOW near AS (PARTITION BY subject ORDER BY at RANGE BETWEEN %s::interval PRECEDING AND CURRENT ROW)
-    ) AS seen
+        SELECT is_own, subject, day, at, amount_minor, sum(one) OVER line AS n, (sum(part) OVER line)::bigint AS s
+        FROM (
+            SELECT true AS is_own, subject, day, at, amount_minor, at AS moment, 0 AS late, 1 AS one, amount_minor AS part FROM ({few}) AS few
+            UNION ALL
+            SELECT false, subject, day, at, amount_minor, at + %s::interval, 1, -1, -amount_minor FROM ({few}) AS few
+        ) AS moments
+        WINDOW line AS (PARTITION BY subject ORDER BY moment, late)
+    ) AS summed WHERE is_own
 ) AS weighed
 WHERE others >= %s AND amount_minor >= %s AND amount_minor::numeric * others >= %s::numeric * total
 GROUP BY subject, day
@@ -150,9 +161,16 @@ def _few(rule: Rule, where: str) -> str:
     return _FEW.format(subject=_SUBJECTS[rule.watch.subject], where=where)
 
 
-def _part(rule: Rule, *, few: Part, hits: Part, since: date) -> Part:
-    text = _PART.format(few=few[0], hits=hits[0].format(few=few[0], day="day"), evidence=EVIDENCE)
-    return text, [rule.kind.value, *hits[1], *few[1], since]
+def _part(rule: Rule, *, few: Part, hits: Part, since: date, also: str = "") -> Part:
+    """One rule: ``few`` are the facts it looks at; ``also`` narrows what of them is evidence."""
+    text = _PART.format(few=few[0], hits=hits[0].format(few=few[0]), evidence=EVIDENCE, also=also)
+    return text, [*hits[1], since, rule.kind.value, *few[1]]
+
+
+def _day_part(rule: Rule, few: Part, *, day: str, least: list[int], since: date) -> Part:
+    """One rule about days: ``day`` is the expression of a fact's day, ``least`` how many and how much there must be."""
+    text = _DAY_PART.format(few=few[0], day=day, evidence=EVIDENCE)
+    return text, [rule.kind.value, *few[1], since, *least]
 
 
 def _night(rule: Rule) -> tuple[Part, str]:
@@ -181,17 +199,18 @@ def _of(rule: Rule, *, since: date) -> Part:
         return _part(rule, few=few, hits=hits, since=since)
     if kind is RuleKind.NIGHT:
         few, day = _night(rule)
-        hits = (_DAY.replace("{day}", day), [rule["count"], rule["minor"]])
-        return _part(rule, few=few, hits=hits, since=since)
+        return _day_part(rule, few, day=day, least=[rule["count"], rule["minor"]], since=since)
     if kind in {RuleKind.PAYER_DAY, RuleKind.CODE_DAY}:
         few = (_few(rule, f"{_PAID} AND code_id IS NOT NULL AND payer <> ''"), [])
         if kind is RuleKind.CODE_DAY:
             few = (_few(rule, _PAID), [])
-        return _part(rule, few=few, hits=(_DAY, [1, rule["minor"] + 1]), since=since)
+        return _day_part(rule, few, day="day", least=[1, rule["minor"] + 1], since=since)
     if kind is RuleKind.ODD_AMOUNT:
         few = (_few(rule, _PAID), [])
         values = [f"{ODD_DAYS} days", ODD_OTHERS, rule["minor"], rule["times"]]
-        return _odd(rule, few=few, hits=(_ODD, values), since=since)
+        # Only the unusual ones themselves are evidence, not the usual ones between them.
+        also = f"AND few.amount_minor >= {rule['minor']:d}"
+        return _part(rule, few=few, hits=(_ODD, values), since=since, also=also)
     if kind is RuleKind.REFUND_RATE:
         few = (_few(rule, "kind = 'refund'"), [])
         values = [f"{rule['days'] - 1} days", rule["count"], rule["percent"]]
@@ -199,13 +218,6 @@ def _of(rule: Rule, *, since: date) -> Part:
     few = (_few(rule, f"{_PAID} AND store_id IS NOT NULL"), [])
     values = [rule["count"], f"{rule['days']} days"]
     return _part(rule, few=few, hits=(_PLACE, values), since=since)
-
-
-def _odd(rule: Rule, *, few: Part, hits: Part, since: date) -> Part:
-    """Of unusual amounts only they themselves are evidence, not the usual ones between them."""
-    text, values = _part(rule, few=few, hits=hits, since=since)
-    mark = "WHERE hits.day >= %s"
-    return text.replace(mark, f"{mark} AND few.amount_minor >= {rule['minor']:d}"), values
 
 
 def find(
