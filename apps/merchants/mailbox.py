@@ -38,7 +38,7 @@ def _read(raw: bytes) -> Mail:
     )
 
 
-def latest_mails(folder: Path, *, limit: int = 20) -> list[Mail]:
+def latest_mails(folder: Path, *, limit: int = 100) -> list[Mail]:
     """The newest mails in ``folder``, newest first; none when the folder does not exist yet."""
     if not folder.is_dir():
         return []

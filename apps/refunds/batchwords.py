@@ -130,7 +130,7 @@ def row_words(row: RefundBatchRow) -> str:
     """What is to be said of a row beyond its state; "" where that says it all."""
     if row.state == BatchRowState.REFUSED:
         return why_words(row.problem)
-    refund = row.refund
+    refund = row.made
     if refund is None:
         return ""
     if refund.state in {RefundState.CANCELLED, RefundState.REJECTED}:

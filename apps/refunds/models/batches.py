@@ -100,6 +100,7 @@ class RefundBatchRow(MerchantScoped):
     """One payment of a batch, with the number that its refund has or will have.
 
     ``outcome``: what the rules said when it was chosen, a key of ``rulefacts.OUTCOMES``. ``problem``: why it was not made.
+    ``refund``: the last that was made for it; ``made`` is that of the present try.
     """
 
     batch = ScopedForeignKey(RefundBatch, related_name="rows")
@@ -144,3 +145,8 @@ class RefundBatchRow(MerchantScoped):
             ),
             models.Index(fields=["merchant_id", "refund"], name="refunds_row_refund"),
         ]
+
+    @property
+    def made(self) -> Refund | None:
+        """The refund of this try; a row that is to be tried again keeps the one that failed, which is not its answer."""
+        return None if self.state == BatchRowState.PLANNED else self.refund

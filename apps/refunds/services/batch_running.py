@@ -10,6 +10,7 @@ from django.db import transaction
 from apps.core import sql
 from apps.core.audit import Actor
 from apps.core.money import Money
+from apps.payments.models import Payment
 from apps.refunds.models import (
     BatchRowState,
     BatchState,
@@ -85,6 +86,10 @@ def _make_next(batch: RefundBatch, *, now: datetime) -> bool:
         )
         if row is None:
             return False
+        if _paid_out_late(row):
+            row.state, row.problem = BatchRowState.MADE, ""
+            row.save(update_fields=["state", "problem"])
+            return True
         try:
             with transaction.atomic():
                 refund = _refund(batch, row, now=now)
@@ -101,6 +106,15 @@ def _make_next(batch: RefundBatch, *, now: datetime) -> bool:
             row.problem = "rules" if refused_by_rules else ""
         row.save(update_fields=["state", "problem", "refund"])
     return True
+
+
+def _paid_out_late(row: RefundBatchRow) -> bool:
+    """Whether the refund that had failed, for which another is to be made, went out after all. Holds the payment, as results do."""
+    if row.refund_id is None:
+        return False
+    list(Payment.objects.select_for_update(of=("self",)).filter(pk=row.payment_id))
+    ended = {RefundState.FAILED, RefundState.REJECTED, RefundState.CANCELLED}
+    return not Refund.objects.filter(pk=row.refund_id, state__in=ended).exists()
 
 
 def _refund(batch: RefundBatch, row: RefundBatchRow, *, now: datetime) -> Refund:

@@ -50,19 +50,18 @@ FROM refunds_refundbatchrow b JOIN payments_payment p ON p.merchant_id = b.merch
 WHERE b.merchant_id = %s AND b.batch_id = %s
 """
 #: What failed gets a number of its own: under the old one the platform would answer with the old refund. A payment that
-#: another batch has still to do with is left alone, and so is a refund that the platform had taken before it failed: should it
-#: be paid out late, a second one must not be on its way; a person looks at it.
+#: another batch has still to do with is left alone. The row keeps the refund that failed until its next is made: should the
+#: platform pay it out after all before that, it is the row's refund and there is no other.
 _AGAIN = """
 WITH failed AS (
     SELECT b.id, b.payment_id, row_number() OVER (ORDER BY b.id) AS nth FROM refunds_refundbatchrow b
     LEFT JOIN refunds_refund r ON r.merchant_id = b.merchant_id AND r.id = b.refund_id
     WHERE b.merchant_id = %(merchant)s AND b.batch_id = %(batch)s
-      AND (b.state = 'refused' OR (b.state = 'made' AND r.state IN ('failed', 'rejected') AND r.accepted_at IS NULL))
+      AND (b.state = 'refused' OR (b.state = 'made' AND r.state IN ('failed', 'rejected')))
       AND NOT EXISTS (SELECT FROM refunds_refundbatchrow o WHERE o.merchant_id = b.merchant_id
                       AND o.payment_id = b.payment_id AND o.state = 'planned')
 )
-UPDATE refunds_refundbatchrow b SET state = 'planned', problem = '', refund_id = NULL, tries = b.tries + 1,
-    refund_no = n.refund_no
+UPDATE refunds_refundbatchrow b SET state = 'planned', problem = '', tries = b.tries + 1, refund_no = n.refund_no
 FROM failed JOIN unnest(%(numbers)s::text[]) WITH ORDINALITY AS n (refund_no, nth) ON n.nth = failed.nth
 WHERE b.merchant_id = %(merchant)s AND b.id = failed.id
 """

@@ -590,6 +590,59 @@ class TestRunning:
         with pytest.raises(services.NotNow):
             services.retry_batch(batch_id=batch.pk, actor=Actor("t"), now=NOW)
 
+    def test_what_the_platform_took_and_closed_is_tried_again(
+        self, shop: Shop, account: PlatformAccount, platform: FakeGateway
+    ) -> None:
+        (payment,) = pay(shop, account, 200)
+        batch = start(shop, wish())
+        platform.refund_outcome = Outcome.PENDING
+        run_dues()
+        refund = Refund.objects.get()
+        for outcome in (Outcome.PENDING, Outcome.FAILED):
+            self.told(refund, outcome)
+        refund.refresh_from_db()
+        assert (refund.state, refund.accepted_at) == (RefundState.FAILED, NOW)
+        services.retry_batch(batch_id=batch.pk, actor=Actor("t"), now=NOW)
+        assert rows_of(batch)[payment.pk] == "planned"
+        platform.refund_outcome = Outcome.SUCCEEDED
+        run_dues()
+        refund.refresh_from_db()
+        assert refund.state == RefundState.FAILED
+        assert Refund.objects.filter(payment=payment, state=RefundState.SUCCEEDED).count() == 1
+
+    @staticmethod
+    def told(refund: Refund, outcome: Outcome) -> None:
+        services.apply_refund_result(
+            refund_id=refund.pk,
+            result=RefundResult(
+                outcome=outcome,
+                order_no=refund.payment.order_no,
+                refund_no=refund.refund_no,
+                amount=Money(refund.amount_minor),
+                refunded_at=NOW if outcome is Outcome.SUCCEEDED else None,
+            ),
+            via="notice",
+            now=NOW,
+            actor=Actor("t"),
+        )
+
+    def test_what_went_out_after_all_is_not_paid_a_second_time(
+        self, shop: Shop, account: PlatformAccount, platform: FakeGateway
+    ) -> None:
+        """The platform calls a refund failed, and pays it out between the retry and the next portion."""
+        (payment,) = pay(shop, account, 200)
+        batch = start(shop, wish(share_kind="percent", share_value=5_000))
+        platform.fail_next("refund", PlatformRejected("no", code="INVALID_REQUEST"))
+        run_dues()
+        refund = Refund.objects.get(state=RefundState.FAILED)
+        services.retry_batch(batch_id=batch.pk, actor=Actor("t"), now=NOW)
+        self.told(refund, Outcome.SUCCEEDED)
+        run_dues()
+        assert [one.pk for one in Refund.objects.filter(payment=payment)] == [refund.pk]
+        payment.refresh_from_db()
+        assert payment.refunded_minor == 100
+        assert progress_of(batch).of("done").count == 1
+
 
 class TestAtOnce:
     """Workers, and people, at the same moment."""

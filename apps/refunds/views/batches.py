@@ -337,7 +337,7 @@ def batch_results(request: MerchantRequest, refund_batch_id: int) -> HttpRespons
 
 
 def _cells(row: RefundBatchRow) -> list[str]:
-    payment, refund = row.payment, row.refund
+    payment, refund = row.payment, row.made
     times = [payment.paid_at, refund.refunded_at if refund is not None else None]
     paid, refunded = (
         at.astimezone(clock.CHINA).strftime("%Y-%m-%d %H:%M:%S") if at else "" for at in times

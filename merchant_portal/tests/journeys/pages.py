@@ -54,16 +54,18 @@ def money(text: str) -> int:
 
 
 # ---------------------------------------------------------------- getting in
-def mailed_link(person: Person, to: str, within: float = 60) -> str:
-    """The link in the newest mail to an address, read in the mailbox of the machine."""
+def mailed_link(person: Person, to: str, within: float = 60, *, ending: str = "") -> str:
+    """The link in the newest mail to an address, or the newest link of this end, read in the mailbox of the machine."""
     page = person.new_page()
     deadline = time.monotonic() + within
+    wanted = f'a[href^="http"][href$="{ending}"]' if ending else 'a[href^="http"]'
     try:
         while True:
             page.goto("/dev/mailbox/")
-            mail = page.locator("article", has_text=to).first
-            if mail.count():
-                href = mail.locator('a[href^="http"]').first.get_attribute("href")
+            mails = page.locator("article", has_text=to)
+            links = mails.filter(has=page.locator(wanted)).first.locator(wanted)
+            if links.count():
+                href = links.first.get_attribute("href")
                 assert href
                 return href
             assert time.monotonic() < deadline, f"no mail to {to}"

@@ -45,7 +45,7 @@ def test_an_owner_keeps_money_back_and_is_warned(shop: Shop) -> None:
     with page.expect_navigation():
         page.locator(".watch-form [type=submit]").click()
     page.goto(shop.url())
-    until(page, page.locator('.needs a[href*="/money/reserve/"]'), 0)
+    until(page, page.locator(f'.needs a[href="{urlsplit(account).path}"]'), 0)
 
 
 def test_a_compensation_with_its_paper_is_confirmed(shop: Shop, finance: Person) -> None:
