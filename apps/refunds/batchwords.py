@@ -43,6 +43,9 @@ WHY: Final[Mapping[str, Promise]] = {
     ),
     "not_paid": gettext_lazy("It is no longer paid."),
     "not_found": gettext_lazy("It is not there any more."),
+    "fault": gettext_lazy(
+        "The portal could not make it; whoever runs the portal finds why in its log. Nothing was sent, and it can be tried again."
+    ),
     "needs_a_member": gettext_lazy("Nobody is there who asks for it."),
 }
 

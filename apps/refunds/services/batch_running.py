@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from apps.core import sql
 from apps.core.audit import Actor
@@ -34,6 +35,7 @@ PORTION: Final = 50
 PAUSE: Final = timedelta(seconds=2)
 
 SYSTEM = Actor.system("batch")
+logger = logging.getLogger(__name__)
 
 
 class ChangedAfterYes(Exception):
@@ -99,6 +101,12 @@ def _make_next(batch: RefundBatch, *, now: datetime) -> bool:
             row.state, row.problem = BatchRowState.REFUSED, "needs_more"
         except NotRefundable as refused:
             row.state, row.problem = BatchRowState.REFUSED, refused.reason[:24]
+        except DatabaseError:
+            # Of the machinery, not of the row: the task is tried again.
+            raise
+        except Exception:
+            logger.exception("row %s of batch %s could not be made", row.pk, batch.pk)
+            row.state, row.problem = BatchRowState.REFUSED, "fault"
         else:
             refused_by_rules = refund.state == RefundState.REJECTED
             row.refund = refund

@@ -590,6 +590,24 @@ class TestRunning:
         with pytest.raises(services.NotNow):
             services.retry_batch(batch_id=batch.pk, actor=Actor("t"), now=NOW)
 
+    def test_a_row_that_cannot_be_made_stops_no_other(
+        self,
+        shop: Shop,
+        account: PlatformAccount,
+        platform: FakeGateway,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Its account is of a platform that the portal has never heard of."""
+        (first,) = pay(shop, make_account(shop, platform="unionpay"), 100)
+        (second,) = pay(shop, account, 200)
+        batch = start(shop, wish())
+        PlatformAccount.objects.filter(pk=first.account_id).update(platform="nowhere")
+        run_dues()
+        assert rows_of(batch) == {first.pk: "refused:fault", second.pk: "made"}
+        batch.refresh_from_db()
+        assert batch.state == BatchState.DONE
+        assert "could not be made" in caplog.text
+
     def test_what_the_platform_took_and_closed_is_tried_again(
         self, shop: Shop, account: PlatformAccount, platform: FakeGateway
     ) -> None:
