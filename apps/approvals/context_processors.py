@@ -18,7 +18,7 @@ from apps.core.tenancy import NoScope
 
 def waiting(request: HttpRequest) -> dict[str, Any]:
     """``waiting_count``: what the member may decide; ``waiting_url``: where; ``waiting_title``: in words; ``waiting_others``: what
-    of it is no confirmation, as (words, address). Counted, by one statement, only where a page shows it.
+    of it is no confirmation, as (words, address); ``waiting_menu``: all of it in the same way, where it is of several kinds. Counted, by one statement, only where a page shows it.
 
     A customer who waits goes before what can wait: the address is that of the first kind that has any, confirmations last.
     """
@@ -58,6 +58,18 @@ def waiting(request: HttpRequest) -> dict[str, Any]:
             (kind.words(count), reverse(kind.page, args=[merchant.slug])) for kind, count in others
         ]
 
+    def menu() -> list[tuple[str, str]]:
+        confirmations, _others = found()
+        mine = ngettext(
+            "%(count)s request waits for your confirmation",
+            "%(count)s requests wait for your confirmation",
+            confirmations,
+        ) % {"count": confirmations}
+        listed = told()
+        if confirmations:
+            listed.append((mine, reverse("approvals:approval_list", args=[merchant.slug])))
+        return listed if len(listed) > 1 else []
+
     def title() -> str:
         count = total()
         everything = ngettext(
@@ -73,4 +85,5 @@ def waiting(request: HttpRequest) -> dict[str, Any]:
         "waiting_url": first,
         "waiting_title": title,
         "waiting_others": told,
+        "waiting_menu": menu,
     }

@@ -384,6 +384,33 @@ class TestPages:
             )
         assert not bell.search(client.get(home, **english).content.decode())
 
+    def test_the_bell_opens_a_menu_where_several_kinds_wait(
+        self, client: Client, shop: Shop, payment: Payment
+    ) -> None:
+        client.force_login(shop["owner"])
+        english: Any = {"headers": {"Accept-Language": "en"}}
+        with inside(shop):
+            ask(payment)
+        home = f"/m/{shop.slug}/"
+        page = client.get(home, **english).content.decode()
+        assert "waits for your confirmation" not in page
+        with inside(shop):
+            services.request_refund(
+                payment_id=payment.pk,
+                amount=Money(50_000),
+                reason="退货",
+                member=shop["manager"],
+                actor=DESK,
+                now=NOW,
+            )
+        page = client.get(home, **english).content.decode()
+        listed = re.findall(r'class="dropdown-item" href="([^"]*)">([^<]*)</a>', page)
+        assert (url("request_list", shop), "1 customer asks for money back") in listed
+        assert (
+            reverse("approvals:approval_list", args=[shop.slug]),
+            "1 request waits for your confirmation",
+        ) in listed
+
     def test_the_bell_counts_no_other_stores_and_no_other_cashiers_customers(
         self, client: Client, shop: Shop, payment: Payment
     ) -> None:
