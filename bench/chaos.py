@@ -55,6 +55,10 @@ MEAN_SECONDS = 12.0
 def arguments(parser: argparse.ArgumentParser) -> None:
     """How many customers, and whether the weather is calm."""
     parser.add_argument("--payments", type=int, default=1000)
+    parser.add_argument("--webs", type=int, default=1, help="web processes behind one address")
+    parser.add_argument(
+        "--redis", default="", metavar="URL", help="a Redis database for broker and cache; emptied"
+    )
     parser.add_argument("--calm", action="store_true", help="no faults and no trouble")
 
 
@@ -64,7 +68,7 @@ def run(options: Options) -> Result:
     count = options.rows or given.payments
     data = Path(settings.DATA_DIR) / f"chaos-{options.seed}-{count}"
     shutil.rmtree(data, ignore_errors=True)
-    with running_world(data) as world:
+    with running_world(data, webs=given.webs, redis_url=given.redis) as world:
         result = _storm(world, count=count, seed=options.seed, calm=given.calm)
     if not options.keep and not result.wrong:
         shutil.rmtree(data, ignore_errors=True)
@@ -100,6 +104,7 @@ def _storm(world: World, *, count: int, seed: int, calm: bool) -> Result:
     finally:
         stop.set()
         driver.stop()
+    world.done.update({f"connections to {name}": n for name, n in world.connections.items()})
     for name, number in sorted({**said["did"], **said["counts"], **world.done}.items()):
         say(f"  {number:>9} {name}")
     return Result(
@@ -109,7 +114,11 @@ def _storm(world: World, *, count: int, seed: int, calm: bool) -> Result:
         ours_s=worked,
         peak_rss_mb=peak_rss_mb(),
         met=True,
-        wrong=[*said["wrong"], *_too_quiet(said["counts"], injected, count=count, calm=calm)],
+        wrong=[
+            *said["wrong"],
+            *(f"{name} was given nothing" for name, n in world.connections.items() if not n),
+            *_too_quiet(said["counts"], injected, count=count, calm=calm),
+        ],
         more={
             "seconds": round(said["seconds"], 1),
             "did": said["did"],

@@ -20,9 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from apps.core.postgres import keeper
 from bench.frame.processes import PROJECT
 from bench.frame.result import say
+from bench.storm.balancer import Balancer
 
 START_SECONDS = 120
 #: The first turns of the trouble come after this part of the usual wait.
@@ -65,6 +68,11 @@ class World:
     data: Path
     port: int
     simulator_port: int
+    #: Where each web process listens; where there are several, a balancer stands at ``port``.
+    web_ports: tuple[int, ...]
+    #: The Redis of broker and cache; "" for the spool and the database.
+    redis: str = ""
+    balancer: Balancer | None = None
     #: What was done to it, for the result.
     done: Counter[str] = field(default_factory=Counter)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -80,9 +88,24 @@ class World:
         """The portal's address."""
         return f"http://localhost:{self.port}"
 
+    @property
+    def webs(self) -> list[str]:
+        """The names of the web processes."""
+        return [f"web{number + 1}" for number in range(len(self.web_ports))]
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """How many each of several web processes was given."""
+        if self.balancer is None:
+            return {}
+        served = self.balancer.served
+        return {name: served[port] for name, port in zip(self.webs, self.web_ports, strict=True)}
+
     def environment(self) -> dict[str, str]:
         """What every process of this world is told."""
         found = {name: value for name, value in os.environ.items() if name not in _OWN}
+        if self.redis:
+            found |= {"CELERY_BROKER_URL": self.redis, "REDIS_URL": self.redis}
         return found | {
             "DJANGO_SETTINGS_MODULE": "merchant_portal.settings.dev",
             "PORTAL_DATA_DIR": str(self.data),
@@ -95,7 +118,7 @@ class World:
         }
 
     def _command(self, name: str) -> list[str]:
-        python, port = sys.executable, str(self.port)
+        python = sys.executable
         calm = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         celery = [python, "-m", "celery", "-A", "merchant_portal"]
         if name == "simulator":
@@ -103,7 +126,8 @@ class World:
             for wallet in ("wechat", "alipay", "unionpay"):
                 ports += [f"--{wallet}-port", "0"]
             return [python, "-m", "apps.simulator", *ports, "--portal-url", self.address, "--quiet"]
-        if name == "web":
+        if name in self.webs:
+            port = str(self.web_ports[self.webs.index(name)])
             place = [
                 "--host",
                 "127.0.0.1",
@@ -155,11 +179,11 @@ class World:
             self.start(name)
             self.done["workers killed"] += 1
 
-    def lose_web(self) -> None:
-        """The web process dies; notices meet a closed door for a moment."""
+    def lose_web(self, name: str) -> None:
+        """A web process dies; where it is the only one, notices meet a closed door for a moment."""
         with self._guard:
-            self.kill("web")
-            self.start("web")
+            self.kill(name)
+            self.start(name)
             self.done["web processes killed"] += 1
 
     def lose_database(self) -> None:
@@ -183,6 +207,10 @@ class World:
         """All that lies in the broker vanishes."""
         with self._guard:
             gone = 0
+            if self.redis:
+                with redis.Redis.from_url(self.redis) as client:
+                    gone = int(client.dbsize())
+                    client.flushdb()
             for message in (self.data / "spool").rglob("*.msg"):
                 with contextlib.suppress(FileNotFoundError):
                     message.unlink()
@@ -192,12 +220,16 @@ class World:
 
 
 @contextlib.contextmanager
-def running_world(data: Path) -> Iterator[World]:
+def running_world(data: Path, *, webs: int = 1, redis_url: str = "") -> Iterator[World]:
     """Start everything over an empty data folder; kill everything afterwards."""
     data.mkdir(parents=True, exist_ok=True)
-    port, simulator_port = free_ports(2)
-    world = World(data, port, simulator_port)
+    port, simulator_port, *others = free_ports(2 + (webs if webs > 1 else 0))
+    balancer = Balancer(port, others) if others else None
+    world = World(data, port, simulator_port, tuple(others) or (port,), redis_url, balancer)
     try:
+        if redis_url:
+            with redis.Redis.from_url(redis_url) as client:
+                client.flushdb()
         world.start("simulator")
         keeper.attach(data / "pg")
         environment = world.environment()
@@ -205,13 +237,15 @@ def running_world(data: Path) -> Iterator[World]:
             subprocess.run(
                 [sys.executable, "manage.py", *arguments], cwd=PROJECT, env=environment, check=True
             )
-        for name in ("web", "worker1", "worker2", "beat"):
+        for name in (*world.webs, "worker1", "worker2", "beat"):
             world.start(name)
         for url in (f"{world.simulator}/control/api/health", f"{world.address}/healthz"):
             _wait_for(url)
         yield world
     finally:
         world.kill_all()
+        if balancer is not None:
+            balancer.stop()
 
 
 def _wait_for(url: str) -> None:
@@ -245,4 +279,4 @@ def trouble(world: World, *, seed: int, stop: threading.Event, mean_seconds: flo
         elif kind == "messages":
             world.lose_messages()
         else:
-            world.lose_web()
+            world.lose_web(dice.choice(world.webs) if len(world.webs) > 1 else world.webs[0])
