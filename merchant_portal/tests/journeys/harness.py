@@ -105,11 +105,15 @@ def left_over(data: Path) -> list[str]:
     return found
 
 
+def clean_environment() -> dict[str, str]:
+    """The environment of the tests without what would lead a process to other databases, brokers and settings."""
+    return {name: value for name, value in os.environ.items() if name not in _OWN}
+
+
 @contextlib.contextmanager
 def running_portal(data: Path, *seed_options: str) -> Iterator[Portal]:
     """Start everything, wait for the address, stop with SIGINT. Fails when a process stays behind."""
-    environment = {name: value for name, value in os.environ.items() if name not in _OWN}
-    environment |= {
+    environment = clean_environment() | {
         "PORTAL_DATA_DIR": str(data),
         "PORT": str(free_port()),
         # Yesterday's bills are ready at any hour.

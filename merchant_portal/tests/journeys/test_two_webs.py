@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -16,7 +14,13 @@ from playwright.sync_api import expect
 
 from merchant_portal.tests.journeys import pages
 from merchant_portal.tests.journeys.browsing import Person
-from merchant_portal.tests.journeys.harness import PROJECT, Portal, free_port, tell
+from merchant_portal.tests.journeys.harness import (
+    PROJECT,
+    Portal,
+    clean_environment,
+    free_port,
+    tell,
+)
 from merchant_portal.tests.journeys.pages import Code, Shop
 
 
@@ -24,14 +28,12 @@ from merchant_portal.tests.journeys.pages import Code, Shop
 def other_door(portal: Portal) -> Iterator[str]:
     """The address of another web process with the same database, broker and settings."""
     port = free_port()
-    environment = {
-        **os.environ,
+    environment = clean_environment() | {
         "DJANGO_SETTINGS_MODULE": "merchant_portal.settings.dev",
         "PORTAL_DATA_DIR": str(portal.data),
         "PUBLIC_URL": portal.address,
         "SIMULATOR_URL": portal.simulator,
     }
-    environment.pop("DATABASE_URL", None)
     command = ["-m", "uvicorn", "merchant_portal.asgi:application", "--host", "127.0.0.1"]
     with (portal.data / "logs" / "second.log").open("wb") as log:
         process = subprocess.Popen(
